@@ -1,0 +1,1 @@
+"""Programs that run outside the harness, in the environment of what they measure."""

@@ -1,0 +1,89 @@
+"""The stress pattern of the paper's Figure 1: a run of 256 tasks, emptied by 1 to 64 clients.
+
+Each client claims a task, sends ten progress updates, marks it done, and goes on until nothing is
+left. Measured as in the paper: (a) the mean over the clients of the time from a client's first
+claim to the answer that nothing is left; (b) the mean time of an update. And beside them requests
+per second, from the first claim of any client to the end of the last, and the processor time that a
+request costs the web server and PostgreSQL. The clients register before the clock runs, and begin
+together. Every pass has a fresh database and a fresh, warmed server; the sides take turns.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from statistics import median
+
+from .harness import clients
+from .harness.bench import Bench, median_ratio
+from .harness.clients import Stress
+from .harness.report import Figure, Result, Row
+from .harness.sides import Side
+from .harness.web import Shape
+
+NAME = "figure1"
+CLIENTS = (1, 2, 4, 8, 16, 32, 64)
+TINY_CLIENTS = (1, 2)
+TASKS = 256
+TARGET_CLIENTS = 16
+TARGET = 1.6
+REPEATS = 5
+
+
+@dataclass(frozen=True)
+class Pass:
+    """One pass of the pattern, and what a request cost in milliseconds of processor time."""
+
+    stress: Stress
+    web_milliseconds: float
+    database_milliseconds: float
+
+
+def run_pass(side: Side, *, clients_: int, tasks: int, shape: Shape | None = None) -> Pass:
+    """Serve the side's database as it is and empty one run."""
+    with side.serve(shape) as server:
+        web, database = server.cpu_seconds(), side.postgres.cpu_seconds()
+        stress = clients.stress(server.api, clients=clients_, tasks=tasks)
+        web, database = server.cpu_seconds() - web, side.postgres.cpu_seconds() - database
+    return Pass(stress, 1000 * web / stress.requests, 1000 * database / stress.requests)
+
+
+def summarise(side: Side, passes: list[Pass]) -> Row:
+    """One row: the medians of the passes of one side."""
+    stresses = [each.stress for each in passes]
+    return {
+        "clients": stresses[0].clients,
+        "side": side.title,
+        "requests/s": median(stress.requests_per_second for stress in stresses),
+        "client time s": median(stress.client_seconds for stress in stresses),
+        "update ms": 1000 * median(stress.update_seconds for stress in stresses),
+        "web CPU ms/request": median(each.web_milliseconds for each in passes),
+        "database CPU ms/request": median(each.database_milliseconds for each in passes),
+    }
+
+
+def compare(bench: Bench, client_count: int, repeats: int = REPEATS) -> tuple[list[Row], float]:
+    """Rows of both sides for one number of clients, and our requests/s over the peer's."""
+    passes: dict[str, list[Pass]] = {side.name: [] for side in bench.sides}
+    for _, side in bench.turns(repeats):
+        side.fresh_database()
+        done = run_pass(side, clients_=client_count, tasks=bench.size(TASKS, 8))
+        passes[side.name].append(done)
+    rates = {
+        name: [each.stress.requests_per_second for each in done] for name, done in passes.items()
+    }
+    rows = [summarise(side, passes[side.name]) for side in bench.sides]
+    return rows, median_ratio(rates[bench.ours.name], rates[bench.theirs.name])
+
+
+def measure(bench: Bench) -> Result:
+    result = Result(NAME, "Figure 1 of the paper: 256 tasks, claim + 10 updates + done")
+    counts = TINY_CLIENTS if bench.quick else CLIENTS
+    for client_count in counts:
+        rows, ratio = compare(bench, client_count)
+        result.rows += [{**row, "ours over peer": f"{ratio:.2f}"} for row in rows]
+        if client_count == (TINY_CLIENTS[-1] if bench.quick else TARGET_CLIENTS):
+            name = f"requests/s at {client_count} clients, fresh database, over the peer's"
+            result.figures.append(Figure(name, ratio, TARGET))
+    repeats = bench.size(REPEATS, 1)
+    result.notes.append(f"Medians of {repeats}; the ratio is the median of the ratios of pairs.")
+    return result

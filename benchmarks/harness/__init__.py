@@ -1,0 +1,1 @@
+"""What every benchmark needs: a PostgreSQL, the two servers, the clients, and the arithmetic."""

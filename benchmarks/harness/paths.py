@@ -1,0 +1,11 @@
+"""Where things are."""
+
+from pathlib import Path
+
+BENCHMARKS = Path(__file__).resolve().parent.parent
+PROJECT = BENCHMARKS.parent
+RESULTS = BENCHMARKS / "results"
+TRIAL_RESULTS = RESULTS / "trial"
+DRIVERS = BENCHMARKS / "drivers"
+PEER_VENV = BENCHMARKS / ".peer-venv"
+PEER_REQUIREMENTS = BENCHMARKS / "peer-requirements.txt"
