@@ -8,6 +8,7 @@ import sys
 import traceback
 from pathlib import Path
 
+from . import plots
 from .harness import machine
 from .harness.bench import Bench
 from .harness.ours import Ours
@@ -16,7 +17,8 @@ from .harness.peer import Peer
 from .harness.postgres import Postgres, running_postgres
 from .harness.report import Result, table, write_summary
 
-BENCHMARKS = ("figure1", "loaded")
+COMPARISONS = ("figure1", "loaded", "gunicorn_shapes")
+BENCHMARKS = ("figure1", "loaded", "size", "snapshot", "create", "gunicorn_shapes")
 
 
 def main() -> int:
@@ -28,6 +30,7 @@ def main() -> int:
         print("\n".join(f"{name}: {fact}" for name, fact in facts.items()))
         results = [_run(name, bench, folder, facts) for name in options.names]
     write_summary(folder, BENCHMARKS)
+    plots.draw(folder)
     figures = [figure for result in results if result for figure in result.figures]
     if figures:
         print("\n" + table([figure.row() for figure in figures]))
@@ -37,7 +40,7 @@ def main() -> int:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("names", nargs="*", default=BENCHMARKS, help=", ".join(BENCHMARKS))
+    parser.add_argument("names", nargs="*", help=", ".join(BENCHMARKS))
     parser.add_argument("--quick", action="store_true", help="one tiny iteration of each")
     parser.add_argument("--out", type=Path, help="folder of the results")
     parser.add_argument(
@@ -46,6 +49,7 @@ def _options() -> argparse.Namespace:
         help="the peer against itself: every ratio of the two sides should be 1",
     )
     options = parser.parse_args()
+    options.names = options.names or (COMPARISONS if options.null else BENCHMARKS)
     unknown = set(options.names) - set(BENCHMARKS)
     if unknown:
         parser.error(f"there is no benchmark {', '.join(sorted(unknown))}")

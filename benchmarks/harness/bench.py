@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from statistics import median
 
+from .ours import Ours
 from .postgres import Postgres
 from .sides import Side
 
@@ -22,6 +23,13 @@ class Bench:
     @property
     def sides(self) -> tuple[Side, Side]:
         return self.theirs, self.ours
+
+    @property
+    def this_server(self) -> Ours:
+        """Our side, for what only makes sense there."""
+        if not isinstance(self.ours, Ours):
+            raise TypeError("this benchmark is about this server alone")
+        return self.ours
 
     def size(self, full: int, tiny: int) -> int:
         """The full size, or the tiny one of a quick run."""
