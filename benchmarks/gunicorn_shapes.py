@@ -39,6 +39,6 @@ def measure(bench: Bench) -> Result:
                 )
                 passes.setdefault((shape, side.name), []).append(done)
     sides = {side.name: side for side in bench.sides}
-    for (shape, name), done in passes.items():
-        result.rows.append({"gunicorn": str(shape), **summarise(sides[name], done)})
+    for (shape, name), several in passes.items():
+        result.rows.append({"gunicorn": str(shape), **summarise(sides[name], several)})
     return result

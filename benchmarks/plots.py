@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import textwrap
 from pathlib import Path
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -15,7 +16,7 @@ from .harness.report import Row, load
 
 # Okabe and Ito's blue and vermilion are told apart by colour-blind readers; marker and line differ,
 # too, for those who print in grey.
-STYLES = (
+STYLES: tuple[dict[str, Any], ...] = (
     {"color": "#D55E00", "marker": "s", "linestyle": "--"},
     {"color": "#0072B2", "marker": "o", "linestyle": "-"},
 )

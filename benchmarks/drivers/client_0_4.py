@@ -8,31 +8,38 @@
 Prints one JSON object. Needs nothing but the client and the standard library.
 """
 
+from __future__ import annotations
+
 import argparse
 import json
 import multiprocessing
 import sys
 import time
+from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 from taskfarm_worker import TaskFarm, TaskFarmWorker
 
+Account = dict[str, str]
+Options = argparse.Namespace
+
 
 class Counter:
-    """Counts the answers of a client's session, and keeps the last one's time."""
+    """Counts the answers of a client's session, and keeps the first one's time."""
 
-    def __init__(self, client):
+    def __init__(self, client: TaskFarm) -> None:
         self.answers = 0
-        self.first = None
+        self.first: float | None = None
         client.session.hooks["response"].append(self.note)
 
-    def note(self, response, *args, **kwargs):
+    def note(self, response: Any, *_: object, **__: object) -> None:
         self.answers += 1
         if self.first is None:
             self.first = response.elapsed.total_seconds()
 
 
-def complete_tasks(client, updates, seconds):
+def complete_tasks(client: TaskFarmWorker, updates: int, seconds: list[float]) -> int:
     """Do tasks until none is left, with so many updates each; answers how many were done."""
     tasks = 0
     for _ in client.tasks:
@@ -45,12 +52,14 @@ def complete_tasks(client, updates, seconds):
     return tasks
 
 
-def stress_client(connect, updates, barrier, reports):
+def stress_client(
+    connect: Callable[[], TaskFarmWorker], updates: int, barrier: Any, reports: Any
+) -> None:
     """One client process of the stress pattern."""
     try:
         client = connect()
         counter = Counter(client)
-        seconds = []
+        seconds: list[float] = []
         barrier.wait()
         start = time.perf_counter()
         tasks = complete_tasks(client, updates, seconds)
@@ -61,7 +70,7 @@ def stress_client(connect, updates, barrier, reports):
         reports.put({"error": repr(error)})
 
 
-def stress(options, account):
+def stress(options: Options, account: Account) -> dict[str, Any]:
     """All client processes, on a new run."""
     run = TaskFarm(**account, numTasks=options.tasks)
     # The token as the user's name: checking a password costs more than all that is measured here.
@@ -85,7 +94,7 @@ def stress(options, account):
     return {"clients": answers}
 
 
-def timed(client, call):
+def timed(client: TaskFarm, call: Callable[[], object]) -> tuple[float, float | None]:
     """Seconds of a call of the client, and of the first request that it makes, headers only."""
     counter = Counter(client)
     before = time.perf_counter()
@@ -95,17 +104,19 @@ def timed(client, call):
     return seconds, counter.first
 
 
-def latency(options, account):
+def latency(options: Options, account: Account) -> dict[str, Any]:
     """Times of each call by run: the runs take turns, and the one that begins changes."""
     workers = [TaskFarmWorker(**account, uuid=uuid) for uuid in options.run]
-    calls = {
+    calls: dict[str, Callable[[TaskFarmWorker], object]] = {
         "claim": lambda worker: worker.task,
         "update": lambda worker: worker.update(50),
         "info": lambda worker: worker.info(""),
         "last update": lambda worker: worker.update(100),
         "done": lambda worker: worker.done(),
     }
-    times = {uuid: {name: [] for name in calls} for uuid in options.run}
+    times: dict[str, dict[str, list[Any]]] = {
+        uuid: {name: [] for name in calls} for uuid in options.run
+    }
     for number in range(options.rounds):
         for name, call in calls.items():
             for worker in workers if number % 2 else reversed(workers):
@@ -113,11 +124,13 @@ def latency(options, account):
     return times
 
 
-def create(options, account):
+def create(options: Options, account: Account) -> dict[str, str]:
+    """A new run."""
     return {"uuid": TaskFarm(**account, numTasks=options.tasks).uuid}
 
 
-def main():
+def main() -> None:
+    """Read the options, do what is asked for, print the answer."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("what", choices=("stress", "latency", "create"))
     parser.add_argument("--url", required=True)

@@ -17,7 +17,8 @@ WITH worker AS (
     RETURNING id
 ), finished AS (
     UPDATE runs_task SET
-        state = 2, percent = 100, attempt = 1, worker_id = worker.id, started = now(), updated = now()
+        state = 2, percent = 100, attempt = 1, worker_id = worker.id,
+        started = now(), updated = now()
     FROM worker
     WHERE run_id = (SELECT id FROM runs_run WHERE uuid = %(run)s) AND number < %(tasks)s
     RETURNING run_id, number, attempt, worker_id, started
