@@ -1,0 +1,66 @@
+"""The few words in which PostgreSQL and SQLite differ, for the hot SQL of the farm.
+
+Hot SQL is written once, with these words in braces: ``UPDATE … SET updated = {now}``.
+Time is always the database's, never this process's and never a worker's.
+"""
+
+import json
+from functools import cache
+from typing import Any
+
+from django.db import connection
+
+WORDS = {
+    "postgresql": {
+        "now": "STATEMENT_TIMESTAMP()",
+        "minute": "DATE_TRUNC('minute', STATEMENT_TIMESTAMP())",
+        # How long ago a task's attempt started, in seconds, never negative.
+        "age": "GREATEST(0, EXTRACT(EPOCH FROM STATEMENT_TIMESTAMP() - started))::float8",
+        # An attempt never ends before it starts, even if the database's clock is set back.
+        "ended": "GREATEST(STATEMENT_TIMESTAMP(), started)",
+        "for_update": "FOR UPDATE",
+        "skip_locked": "FOR UPDATE SKIP LOCKED",
+        "materialized": "MATERIALIZED",
+        "seen_before": "STATEMENT_TIMESTAMP() - INTERVAL '10 seconds'",
+        "micro": "FLOOR(percent * 1000000)::bigint",
+        "in_list": "= ANY(%s)",
+    },
+    "sqlite": {
+        "now": "STRFTIME('%%Y-%%m-%%d %%H:%%M:%%f', 'now')",
+        "minute": "STRFTIME('%%Y-%%m-%%d %%H:%%M:00', 'now')",
+        "age": "MAX(0, (JULIANDAY('now') - JULIANDAY(started)) * 86400)",
+        "ended": "MAX(STRFTIME('%%Y-%%m-%%d %%H:%%M:%%f', 'now'), started)",
+        # SQLite locks the whole database at BEGIN IMMEDIATE instead.
+        "for_update": "",
+        "skip_locked": "",
+        "materialized": "MATERIALIZED",
+        "seen_before": "STRFTIME('%%Y-%%m-%%d %%H:%%M:%%f', 'now', '-10 seconds')",
+        "micro": "CAST(percent * 1000000 AS INTEGER)",
+        "in_list": "IN (SELECT value FROM JSON_EACH(%s))",
+    },
+}
+
+
+@cache
+def spell(statement: str, vendor: str) -> str:
+    """The statement in one database's words."""
+    return statement.format(**WORDS[vendor])
+
+
+def run_sql(statement: str, values: list[object]) -> int:
+    """Execute a statement written in the shared words; answers how many rows it touched."""
+    with connection.cursor() as cursor:
+        cursor.execute(spell(statement, connection.vendor), values)
+        return int(cursor.rowcount)
+
+
+def fetch(statement: str, values: list[object]) -> list[tuple[Any, ...]]:
+    """Execute a statement written in the shared words; answers all of its rows."""
+    with connection.cursor() as cursor:
+        cursor.execute(spell(statement, connection.vendor), values)
+        return list(cursor.fetchall())
+
+
+def as_list(values: list[int]) -> object:
+    """The one value for an ``{in_list}`` placeholder, however many numbers it holds."""
+    return values if connection.vendor == "postgresql" else json.dumps(values)

@@ -1,0 +1,256 @@
+"""What people and policy do to runs: create, restart, delete; and the documented change of a task.
+
+Operations over many tasks work in bounded transactions, a piece of the run at a time, so that
+claims and reports go on beside them; each piece is exact, and an operation that is cut short can
+simply be repeated.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+from uuid import uuid4
+
+from django.conf import settings
+from django.contrib.auth.models import Group
+from django.db import connection, transaction
+
+from runs import moves, queue, tallies
+from runs.dialect import run_sql
+from runs.errors import InvalidInput, RunNotFound
+from runs.models import Run
+from runs.retrying import rerun_on_conflict
+from runs.states import Outcome, TaskState
+from runs.tallies import Counts
+
+PIECE = 5_000
+"""Tasks in one transaction of an operation over many."""
+FEW = 20_000
+"""Up to so many tasks are found by their state's index; more by walking the numbers."""
+
+NUMBERS = {
+    "postgresql": "SELECT n FROM GENERATE_SERIES(%s, %s) AS n",
+    "sqlite": """
+        WITH RECURSIVE numbers(n) AS (
+            SELECT %s UNION ALL SELECT n + 1 FROM numbers WHERE n < %s
+        ) SELECT n FROM numbers""",
+}
+FILL = """
+INSERT INTO runs_task (run_id, number, percent, attempt, state)
+SELECT %s, n, 0, 0, 0 FROM ({numbers}) AS s
+"""
+
+
+def create_run(
+    *,
+    owner: Any,
+    num_tasks: int,
+    name: str = "",
+    namespace: str = "",
+    description: str = "",
+    group: Group | None = None,
+) -> Run:
+    """Create a run of ``num_tasks`` waiting tasks, numbered from 0.
+
+    Raises:
+        InvalidInput: there are too many or fewer than no tasks, or the group is not the owner's.
+    """
+    check_size(num_tasks)
+    if group is not None and not (owner.is_staff or owner.groups.filter(pk=group.pk).exists()):
+        reason = f"You are not a member of the group {group.name!r}."
+        raise InvalidInput(reason, {"group": [reason]})
+    with transaction.atomic():
+        run = Run.objects.create(
+            uuid=uuid4(), owner=owner, group=group, name=name, namespace=namespace,
+            description=description, num_tasks=num_tasks,
+        )  # fmt: skip
+        add_numbers(run, 0, num_tasks)
+        tallies.add(run.id, Counts(waiting=num_tasks))
+    run.refresh_from_db(fields=["created"])
+    return run
+
+
+def check_size(num_tasks: int) -> None:
+    """Refuse a size that no run can have.
+
+    Raises:
+        InvalidInput: it is negative or above ``TASKFARM_MAX_TASKS``.
+    """
+    most = settings.TASKFARM_MAX_TASKS
+    if not 0 <= num_tasks <= most:
+        reason = f"A run has from 0 to {most} tasks, not {num_tasks}."
+        raise InvalidInput(reason, {"numTasks": [reason]})
+
+
+def add_numbers(run: Run, first: int, count: int) -> None:
+    """Insert waiting tasks numbered from ``first``: one statement, no row passes through Python."""
+    if count:
+        statement = FILL.format(numbers=NUMBERS[connection.vendor])
+        with connection.cursor() as cursor:
+            cursor.execute(statement, [run.id, first, first + count - 1])
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A part of a run that is moved in one transaction: a condition of ``moves.lock``."""
+
+    condition: str
+    values: tuple[int, ...]
+
+
+def pieces(run: Run, states: tuple[TaskState, ...]) -> Iterator[Piece]:
+    """Cut the run into pieces that together hold every task that is now in one of the states.
+
+    Few tasks are found through their state's partial index, so that restarting three of ten
+    million costs no more than three of ten. Many are met by walking the numbers.
+    """
+    counts = tallies.read(run.id)
+    present = [state for state in states if counts.of(state)]
+    if TaskState.WAITING not in states and sum(counts.of(state) for state in present) <= FEW:
+        yield from (Piece(moves.IN_STATE, (state,)) for state in present)
+        return
+    for first in range(0, run.num_tasks, PIECE):
+        yield Piece(moves.WINDOW, (first, first + PIECE - 1))
+
+
+UNFINISHED = (TaskState.COMPUTING, TaskState.FAILED, TaskState.CANCELLED)
+
+
+def restart(*, run: Run, everything: bool = False, by: str = "") -> int:
+    """Put tasks of the run back to waiting.
+
+    Without ``everything`` each task that is not done waits again and keeps its percentage, so that
+    a worker can resume it. With it all tasks start from 0. Workers that still compute a restarted
+    task are too late: their attempt is closed as cancelled.
+
+    Returns:
+        How many tasks were moved or set to 0.
+    """
+    states = tuple(TaskState) if everything else UNFINISHED
+    why = f"restarted by {by}" if by else "restarted"
+    return sum(_restart_piece(run, piece, states, everything, why) for piece in pieces(run, states))
+
+
+@rerun_on_conflict
+def _restart_piece(
+    run: Run, piece: Piece, states: tuple[TaskState, ...], everything: bool, why: str
+) -> int:
+    """Restart one piece of a run in a transaction of its own."""
+    with transaction.atomic():
+        rows = [
+            row
+            for row in moves.lock(run.id, piece.condition, *piece.values)
+            # A task that waits at 0 % already needs no write.
+            if row.state in states and not (row.state == TaskState.WAITING and row.percent == 0)
+        ]
+        change = moves.requeue(
+            run, rows, percent=0.0 if everything else None, outcome=Outcome.CANCELLED, why=why
+        )
+        if rows:
+            tallies.add(run.id, change)
+    return len(rows)
+
+
+@rerun_on_conflict
+def requeue_one(*, run: Run, number: int, percent: float | None = None, by: str = "") -> None:
+    """Put one task back to waiting: the documented PUT of ``waiting``.
+
+    It keeps its percentage unless one is given; a task that was done starts from 0, for there is
+    nothing left of it to resume.
+
+    Raises:
+        TaskNotFound: the number is outside the run.
+    """
+    with transaction.atomic():
+        row = queue.lock_one(run, number)
+        if percent is None and row.state == TaskState.DONE:
+            percent = 0.0
+        if row.state == TaskState.WAITING and percent in (None, row.percent):
+            return
+        why = f"set to waiting by {by}" if by else "set to waiting"
+        change = moves.requeue(run, [row], percent=percent, outcome=Outcome.RELEASED, why=why)
+        tallies.add(run.id, change)
+
+
+def change_task(
+    *,
+    run: Run,
+    number: int,
+    percent: float | None = None,
+    state: TaskState | None = None,
+    by: str = "",
+) -> None:
+    """Change a task as the documented PUT does: its percentage, its state, or both at once.
+
+    Raises:
+        InvalidInput: neither is given, or done is claimed at less than 100 %.
+        TaskNotFound: the number is outside the run.
+        StaleReport, StateConflict: the task's state does not allow it any more.
+    """
+    if state is None:
+        if percent is None:
+            raise InvalidInput("Give percentCompleted, status, or both.")
+        queue.report_progress(run=run, number=number, percent=percent)
+    elif state == TaskState.DONE:
+        if percent not in (None, 100):
+            reason = f"A task that is done is at 100 %, not at {percent:g} %."
+            raise InvalidInput(reason, {"percentCompleted": [reason]})
+        queue.report_outcome(run=run, number=number, outcome=Outcome.DONE)
+    elif state == TaskState.FAILED:
+        if percent is not None:
+            queue.report_progress(run=run, number=number, percent=percent)
+        queue.report_outcome(run=run, number=number, outcome=Outcome.FAILED)
+    elif state == TaskState.COMPUTING:
+        queue.begin_by_hand(run=run, number=number, percent=percent)
+    elif state == TaskState.WAITING:
+        requeue_one(run=run, number=number, percent=percent, by=by)
+    else:
+        raise InvalidInput(f"A task cannot be set to {state.label}.")
+
+
+def delete_run(*, run: Run) -> int:
+    """Delete a run and all that belongs to it.
+
+    The run disappears for everybody at once; its rows follow in bounded transactions. If that is
+    cut short, ``sweep_deleted`` finishes it.
+
+    Returns:
+        How many tasks were deleted.
+
+    Raises:
+        RunNotFound: somebody else deleted it first.
+    """
+    if not run_sql(
+        "UPDATE runs_run SET deleted = {now} WHERE id = %s AND deleted IS NULL", [run.id]
+    ):
+        raise RunNotFound(run.uuid.hex)
+    return _erase(run.id, run.num_tasks)
+
+
+def sweep_deleted() -> int:
+    """Finish deletions that were cut short; answers how many runs went."""
+    doomed = Run.objects.filter(deleted__isnull=False).values_list("id", "num_tasks")
+    for run_id, num_tasks in doomed:
+        _erase(run_id, num_tasks)
+    return len(doomed)
+
+
+def _erase(run_id: int, num_tasks: int) -> int:
+    """Delete the rows of a run that nobody sees any more, the run itself last."""
+    erased = 0
+    for first in range(0, num_tasks, PIECE):
+        erased += _erase_piece(run_id, first, first + PIECE - 1)
+    with transaction.atomic():
+        for table in ("runs_throughput", "runs_tally"):
+            run_sql(f"DELETE FROM {table} WHERE run_id = %s", [run_id])
+        run_sql("DELETE FROM runs_run WHERE id = %s", [run_id])
+    return erased
+
+
+@rerun_on_conflict
+def _erase_piece(run_id: int, first: int, last: int) -> int:
+    """Delete the tasks of some numbers with their attempts, in the common order of locks."""
+    with transaction.atomic():
+        moves.lock(run_id, moves.WINDOW, first, last)
+        window = "WHERE run_id = %s AND number BETWEEN %s AND %s"
+        run_sql(f"DELETE FROM runs_attempt {window}", [run_id, first, last])
+        return run_sql(f"DELETE FROM runs_task {window}", [run_id, first, last])

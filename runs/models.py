@@ -1,0 +1,282 @@
+"""The tables of the farm: fields, constraints, named querysets; no transition happens here.
+
+The hot tables (``Task``, ``Tally``, ``Attempt``, ``Throughput``) are written by ``moves.py``,
+``tallies.py`` and ``queue.py`` in SQL. Their references to other tables carry no database
+constraint: checking one costs a query for every claimed task, and keeps vacuuming and deleting
+workers from being cheap. Nothing deletes what they point to but ``lifecycle.delete_run``.
+"""
+
+import uuid
+from collections.abc import Iterable
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth.models import Group
+from django.db import models
+from django.db.models import F, Q
+from django.db.models.functions import Now
+
+from runs.states import Outcome, RunState, TaskState
+
+W, C, D = TaskState.WAITING, TaskState.COMPUTING, TaskState.DONE
+
+
+def percentage(name: str) -> Q:
+    """The condition that a column is a percentage."""
+    return Q(**{f"{name}__gte": 0, f"{name}__lte": 100})
+
+
+class RunQuerySet(models.QuerySet["Run"]):
+    """Named selections of runs."""
+
+    def kept(self) -> "RunQuerySet":
+        """Runs that are not on their way out (see ``lifecycle.delete_run``)."""
+        return self.filter(deleted__isnull=True)
+
+    def visible_to(self, user: Any, group_ids: Iterable[int] | None = None) -> "RunQuerySet":
+        """The runs that a user may see, work and change: own ones, their groups', for staff all.
+
+        Args:
+            user: the account.
+            group_ids: its groups, where the caller knows them already; else looked up by a join.
+        """
+        runs = self.kept()
+        if user.is_staff:
+            return runs
+        if group_ids is None:
+            return runs.filter(Q(owner=user) | Q(group__in=user.groups.all()))
+        groups = list(group_ids)
+        return (
+            runs.filter(Q(owner=user) | Q(group__in=groups)) if groups else runs.filter(owner=user)
+        )
+
+
+class Run(models.Model):
+    """A numbered set of tasks, ``0 … num_tasks-1``."""
+
+    id = models.AutoField(primary_key=True)
+    uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    name = models.CharField(max_length=200, blank=True, help_text="What people call it.")
+    namespace = models.CharField(
+        max_length=200, blank=True, help_text="What it belongs to: a project, a campaign, a year."
+    )
+    description = models.TextField(blank=True, max_length=10_000)
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="runs"
+    )
+    group = models.ForeignKey(
+        Group,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="runs",
+        help_text="Its members may see, work and change the run, too.",
+    )
+    state = models.CharField(max_length=9, choices=RunState.choices, default=RunState.ACTIVE)
+    num_tasks = models.IntegerField("tasks")
+    claim_floor = models.IntegerField(
+        default=0, help_text="A hint: the lowest number that may still wait."
+    )
+    created = models.DateTimeField(db_default=Now(), editable=False)
+    started = models.DateTimeField(null=True, editable=False, help_text="The first claim.")
+    deleted = models.DateTimeField(
+        null=True, editable=False, help_text="Being deleted since: seen by nobody any more."
+    )
+
+    objects = RunQuerySet.as_manager()
+
+    class Meta:
+        indexes = (
+            models.Index(fields=["owner", "id"], name="run_by_owner"),
+            models.Index(fields=["group", "id"], name="run_by_group"),
+            models.Index(fields=["namespace", "id"], name="run_by_namespace"),
+        )
+        constraints = (
+            models.CheckConstraint(name="run_num_tasks", condition=Q(num_tasks__gte=0)),
+            models.CheckConstraint(name="run_claim_floor", condition=Q(claim_floor__gte=0)),
+            models.CheckConstraint(name="run_state", condition=Q(state__in=RunState.values)),
+        )
+
+    def __str__(self) -> str:
+        return self.name or self.uuid.hex
+
+    @property
+    def title(self) -> str:
+        """The name, or the start of the UUID where it has none."""
+        return self.name or f"run {self.uuid.hex[:8]}"
+
+
+class Worker(models.Model):
+    """One client process that registered."""
+
+    uuid = models.UUIDField(unique=True)
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="workers"
+    )
+    hostname = models.CharField(max_length=255)
+    pid = models.BigIntegerField()
+    labels = models.JSONField(default=dict, blank=True, help_text="Batch job id and the like.")
+    heartbeat = models.PositiveIntegerField(
+        null=True, blank=True, help_text="Promised seconds between signs of life; empty: none."
+    )
+    started = models.DateTimeField(db_default=Now(), editable=False)
+    last_seen = models.DateTimeField(db_default=Now(), editable=False)
+
+    class Meta:
+        indexes = (models.Index(fields=["owner", "id"], name="worker_by_owner"),)
+        constraints = (models.CheckConstraint(name="worker_pid", condition=Q(pid__gte=0)),)
+
+    def __str__(self) -> str:
+        return f"{self.hostname}:{self.pid}"
+
+
+class Task(models.Model):
+    """One item of a run. Narrow and hot: a progress update touches ``percent`` and ``updated``
+    only, which stand in no index, so that PostgreSQL updates the row in place (HOT).
+    """
+
+    worker = models.ForeignKey(
+        Worker,
+        on_delete=models.DO_NOTHING,
+        null=True,
+        db_constraint=False,
+        db_index=False,
+        related_name="tasks",
+        help_text="Who holds it, or who ended it.",
+    )
+    started = models.DateTimeField(null=True, help_text="The current or last attempt's start.")
+    updated = models.DateTimeField(null=True, help_text="The last word on it.")
+    percent = models.FloatField(default=0)
+    run = models.ForeignKey(
+        Run, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name="tasks"
+    )
+    number = models.IntegerField()
+    attempt = models.IntegerField(default=0, help_text="How often it was claimed.")
+    state = models.SmallIntegerField(choices=TaskState.choices, default=W)
+
+    class Meta:
+        indexes = (
+            # Claims (the waiting ones from the floor on), lists and restarts by state.
+            models.Index(fields=["run", "state", "number"], name="task_by_state"),
+            # What a worker holds; who works on a run.
+            models.Index(fields=["run", "worker"], name="task_computing", condition=Q(state=C)),
+        )
+        constraints = (
+            models.UniqueConstraint(fields=["run", "number"], name="task_number"),
+            models.CheckConstraint(name="task_state", condition=Q(state__in=TaskState.values)),
+            models.CheckConstraint(name="task_percent", condition=percentage("percent")),
+            models.CheckConstraint(name="task_attempt", condition=Q(attempt__gte=0)),
+            # Waiting: in nobody's hands. Done: at 100 %. Computing and done: claimed at least once.
+            models.CheckConstraint(
+                name="task_waiting_is_free", condition=~Q(state=W) | Q(worker__isnull=True)
+            ),
+            models.CheckConstraint(
+                name="task_done_is_complete", condition=~Q(state=D) | Q(percent=100)
+            ),
+            models.CheckConstraint(
+                name="task_ran_has_start",
+                condition=~Q(state__in=[C, D]) | Q(started__isnull=False, attempt__gte=1),
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"task {self.number}"
+
+
+class Attempt(models.Model):
+    """One execution of a task by a worker; written when it ends, never changed."""
+
+    worker = models.ForeignKey(
+        Worker,
+        on_delete=models.DO_NOTHING,
+        null=True,
+        db_constraint=False,
+        db_index=False,
+        related_name="attempts",
+    )
+    started = models.DateTimeField()
+    ended = models.DateTimeField()
+    run = models.ForeignKey(
+        Run,
+        on_delete=models.DO_NOTHING,
+        db_constraint=False,
+        db_index=False,
+        related_name="attempts",
+    )
+    number = models.IntegerField(help_text="The task's number.")
+    attempt = models.IntegerField(help_text="Which attempt at the task, from 1.")
+    outcome = models.SmallIntegerField(choices=Outcome.choices)
+    exit_code = models.IntegerField(null=True)
+    fingerprint = models.BigIntegerField(null=True, help_text="Same error, same fingerprint.")
+    output = models.TextField(null=True)
+    error = models.TextField(null=True)
+    log_tail = models.TextField(null=True)
+
+    class Meta:
+        constraints = (
+            # The books accept each attempt once, whatever the network repeats.
+            models.UniqueConstraint(fields=["run", "number", "attempt"], name="attempt_once"),
+            models.CheckConstraint(name="attempt_outcome", condition=Q(outcome__in=Outcome.values)),
+            models.CheckConstraint(name="attempt_number", condition=Q(attempt__gte=1)),
+            models.CheckConstraint(name="attempt_period", condition=Q(ended__gte=F("started"))),
+        )
+
+    def __str__(self) -> str:
+        return f"attempt {self.attempt} at task {self.number}"
+
+
+class Tally(models.Model):
+    """The maintained counts of a run: the sum over its slots is exact; see ``tallies.py``."""
+
+    run = models.ForeignKey(
+        Run,
+        on_delete=models.DO_NOTHING,
+        db_constraint=False,
+        db_index=False,
+        related_name="tallies",
+    )
+    slot = models.IntegerField(help_text="Which writer's; a slot alone may be negative.")
+    waiting = models.BigIntegerField(default=0)
+    computing = models.BigIntegerField(default=0)
+    done = models.BigIntegerField(default=0)
+    failed = models.BigIntegerField(default=0)
+    cancelled = models.BigIntegerField(default=0)
+    settled_percent = models.BigIntegerField(
+        default=0, help_text="Sum over tasks that are not computing, in millionths of a percent."
+    )
+    stale = models.BigIntegerField(
+        default=0, help_text="Reports refused because they came too late."
+    )
+    updated = models.DateTimeField()
+
+    class Meta:
+        verbose_name_plural = "tallies"
+        constraints = (models.UniqueConstraint(fields=["run", "slot"], name="tally_slot"),)
+
+    def __str__(self) -> str:
+        return f"tally of run {self.run_id}, slot {self.slot}"
+
+
+class Throughput(models.Model):
+    """What a run got done in one minute; feeds charts and rates without touching tasks."""
+
+    minute = models.DateTimeField()
+    run = models.ForeignKey(
+        Run,
+        on_delete=models.DO_NOTHING,
+        db_constraint=False,
+        db_index=False,
+        related_name="throughput",
+    )
+    slot = models.IntegerField()
+    done = models.BigIntegerField(default=0)
+    failed = models.BigIntegerField(default=0)
+    seconds = models.FloatField(default=0, help_text="Seconds of work in the attempts that ended.")
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(fields=["run", "minute", "slot"], name="throughput_slot"),
+        )
+
+    def __str__(self) -> str:
+        return f"run {self.run_id} at {self.minute:%H:%M}"

@@ -1,0 +1,216 @@
+"""Exact counts of a run by state, kept up with every transition, read in O(1).
+
+Each writer adds its change to a slot of its own, in the transaction that moves the tasks, so
+there is no hot row; a read sums the slots. A slot is left for a fresh one after some hundred
+writes: while somebody holds an old snapshot open (any ``pg_dump`` does) PostgreSQL cannot drop the
+versions that a row leaves behind, and finding the newest of 100,000 versions would slow every
+claim. ``fold`` puts the slots of quiet writers together again.
+"""
+
+import os
+import random
+from dataclasses import dataclass, fields
+from datetime import datetime
+
+from django.db import transaction
+from django.db.models import Max, Sum
+
+from runs.dialect import as_list, fetch, run_sql
+from runs.models import Tally
+from runs.states import TaskState
+
+MILLION = 1_000_000
+SLOT_LIFETIME = 500
+"""Writes of this process before it takes a fresh slot."""
+FOLD_ABOVE = 64
+"""A run with more slots than this is worth folding."""
+
+ADD = """
+INSERT INTO runs_tally AS t
+    (run_id, slot, waiting, computing, done, failed, cancelled, settled_percent, stale, updated)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, {now})
+ON CONFLICT (run_id, slot) DO UPDATE SET
+    waiting = t.waiting + excluded.waiting,
+    computing = t.computing + excluded.computing,
+    done = t.done + excluded.done,
+    failed = t.failed + excluded.failed,
+    cancelled = t.cancelled + excluded.cancelled,
+    settled_percent = t.settled_percent + excluded.settled_percent,
+    stale = t.stale + excluded.stale,
+    updated = excluded.updated
+"""
+COLUMNS = (
+    "waiting", "computing", "done", "failed", "cancelled", "settled_percent", "stale",
+)  # fmt: skip
+
+
+@dataclass
+class Counts:
+    """How many tasks of a run are in which state, or by how many that changes.
+
+    ``settled_percent`` sums the percentages of the tasks that are not computing, in millionths of
+    a percent, so that sums are exact; progress of a computing task is no transition and costs no
+    write here. ``stale`` counts refused reports.
+    """
+
+    waiting: int = 0
+    computing: int = 0
+    done: int = 0
+    failed: int = 0
+    cancelled: int = 0
+    settled_percent: int = 0
+    stale: int = 0
+
+    @property
+    def total(self) -> int:
+        """All tasks of the run."""
+        return self.waiting + self.computing + self.done + self.failed + self.cancelled
+
+    @property
+    def over(self) -> bool:
+        """Nothing waits and nothing computes."""
+        return self.waiting + self.computing == 0
+
+    def of(self, state: TaskState) -> int:
+        """The count of one state."""
+        return int(getattr(self, state.label))
+
+    def move(self, start: TaskState, end: TaskState, *, before: float, after: float) -> None:
+        """Note that one task went from ``start`` at ``before`` % to ``end`` at ``after`` %."""
+        setattr(self, start.label, self.of(start) - 1)
+        setattr(self, end.label, self.of(end) + 1)
+        if start != TaskState.COMPUTING:
+            self.settled_percent -= micro(before)
+        if end != TaskState.COMPUTING:
+            self.settled_percent += micro(after)
+
+
+def micro(percent: float) -> int:
+    """A percentage in whole millionths of a percent, rounded down as the recount in SQL does."""
+    return int(percent * MILLION)
+
+
+@dataclass
+class _Slot:
+    """This process's present slot."""
+
+    number: int = 0
+    left: int = 0
+    pid: int = 0
+
+
+_slot = _Slot()
+
+
+def current_slot() -> tuple[int, bool]:
+    """This process's slot, and whether it is a fresh one: it is after ``SLOT_LIFETIME`` writes."""
+    fresh = _slot.left <= 0 or _slot.pid != os.getpid()
+    if fresh:
+        _slot.number = random.SystemRandom().randrange(1, 2**31)
+        _slot.left = SLOT_LIFETIME
+        _slot.pid = os.getpid()
+    _slot.left -= 1
+    return _slot.number, fresh
+
+
+def add(run_id: int, change: Counts) -> None:
+    """Add a change to the run's counts; call it in the transaction that makes the change."""
+    slot, fresh = current_slot()
+    run_sql(ADD, [run_id, slot, *(getattr(change, name) for name in COLUMNS)])
+    if fresh:
+        transaction.on_commit(lambda: fold_if_many(run_id))
+
+
+def read(run_id: int) -> Counts:
+    """The run's counts by state, in one query whatever the number of tasks."""
+    return read_many([run_id]).get(run_id, Counts())
+
+
+def read_many(run_ids: list[int]) -> dict[int, Counts]:
+    """The counts of several runs in one query."""
+    return {run_id: kept.counts for run_id, kept in look(run_ids).items()}
+
+
+@dataclass(frozen=True)
+class Kept:
+    """The counts of a run and when one of its tasks last changed its state."""
+
+    counts: Counts
+    moved: datetime
+
+
+def look(run_ids: list[int]) -> dict[int, Kept]:
+    """Counts and last movement of several runs in one query."""
+    rows = (
+        Tally.objects.filter(run__in=run_ids)
+        .values("run_id")
+        .annotate(moved=Max("updated"), **{f"{name}_sum": Sum(name) for name in COLUMNS})
+    )
+    return {
+        row["run_id"]: Kept(
+            counts=Counts(**{name: int(row[f"{name}_sum"]) for name in COLUMNS}),
+            moved=row["moved"],
+        )
+        for row in rows
+    }
+
+
+LOCK_SLOTS = """
+SELECT id FROM runs_tally WHERE run_id = %s ORDER BY id {for_update}
+"""
+FOLD = """
+INSERT INTO runs_tally
+    (run_id, slot, waiting, computing, done, failed, cancelled, settled_percent, stale, updated)
+SELECT run_id, %s, SUM(waiting), SUM(computing), SUM(done), SUM(failed), SUM(cancelled),
+    SUM(settled_percent), SUM(stale), MAX(updated)
+FROM runs_tally
+WHERE id {in_list} AND EXISTS (
+    SELECT 1 FROM runs_run WHERE runs_run.id = runs_tally.run_id AND deleted IS NULL
+)
+GROUP BY run_id
+"""
+
+
+def fold(run_id: int) -> int:
+    """Put all slots of a run together into one; exact at every moment.
+
+    Returns:
+        How many slots there were.
+    """
+    with transaction.atomic():
+        ids = [row[0] for row in fetch(LOCK_SLOTS, [run_id])]
+        if len(ids) > 1:
+            fresh = random.SystemRandom().randrange(1, 2**31)
+            run_sql(FOLD, [fresh, as_list(ids)])
+            Tally.objects.filter(id__in=ids).delete()
+    return len(ids)
+
+
+def fold_if_many(run_id: int) -> None:
+    """Fold the run's slots where there are many; a writer does this when it takes a fresh slot."""
+    if Tally.objects.filter(run=run_id).count() > FOLD_ABOVE:
+        fold(run_id)
+
+
+RECOUNT = """
+SELECT state, COUNT(*), COALESCE(SUM({micro}), 0) FROM runs_task WHERE run_id = %s GROUP BY state
+"""
+
+
+def recount(run_id: int) -> Counts:
+    """Count the run's tasks one by one: the truth that the tallies must equal. Slow on purpose."""
+    counts = Counts()
+    for state, count, percent in fetch(RECOUNT, [run_id]):
+        setattr(counts, TaskState(state).label, count)
+        if state != TaskState.COMPUTING:
+            counts.settled_percent += int(percent)
+    return counts
+
+
+def differences(kept: Counts, counted: Counts) -> dict[str, tuple[int, int]]:
+    """Where kept and counted differ: name → (kept, counted). Stale reports cannot be recounted."""
+    return {
+        field.name: (getattr(kept, field.name), getattr(counted, field.name))
+        for field in fields(Counts)
+        if field.name != "stale" and getattr(kept, field.name) != getattr(counted, field.name)
+    }

@@ -1,0 +1,1 @@
+"""System checks: what a user can get wrong in the settings, said by ``manage.py check``."""

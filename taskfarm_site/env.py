@@ -1,0 +1,52 @@
+"""Typed readers of environment variables that fail loudly, naming the variable and its value."""
+
+import os
+
+from django.core.exceptions import ImproperlyConfigured
+
+TRUE = {"1", "true", "yes", "on"}
+FALSE = {"0", "false", "no", "off", ""}
+
+
+def text(name: str, default: str = "") -> str:
+    """The variable as text, or the default where it is unset."""
+    return os.environ.get(name, default)
+
+
+def words(name: str) -> list[str]:
+    """The variable as a list: commas separate, blanks are dropped."""
+    return [word.strip() for word in text(name).split(",") if word.strip()]
+
+
+def flag(name: str, default: bool) -> bool:
+    """The variable as a yes or no.
+
+    Raises:
+        ImproperlyConfigured: it is neither.
+    """
+    value = os.environ.get(name)
+    if value is None:
+        return default
+    if value.lower() in TRUE | FALSE:
+        return value.lower() in TRUE
+    raise ImproperlyConfigured(f"{name}={value!r} is neither true nor false: set it to 1 or 0.")
+
+
+def number(name: str, default: int, *, least: int, most: int) -> int:
+    """The variable as a whole number from ``least`` to ``most``.
+
+    Raises:
+        ImproperlyConfigured: it is no whole number, or out of range.
+    """
+    value = os.environ.get(name)
+    if value is None or value == "":
+        return default
+    try:
+        result = int(value)
+    except ValueError:
+        result = least - 1
+    if not least <= result <= most:
+        raise ImproperlyConfigured(
+            f"{name}={value!r} must be a whole number from {least} to {most}."
+        )
+    return result

@@ -1,0 +1,1 @@
+"""A database backend for people without root: PostgreSQL from PyPI, started on demand."""

