@@ -71,8 +71,8 @@ class UnknownInfo(NotFound):
 
     code = "unknown_info"
 
-    def __init__(self, info: str, known: list[str]) -> None:
-        super().__init__(f"There is no info {info[:64]!r}; it can be one of {', '.join(known)}.")
+    def __init__(self, info: str, known: list[str], *, what: str = "info") -> None:
+        super().__init__(f"There is no {what} {info[:64]!r}; it can be one of {', '.join(known)}.")
 
 
 class Conflict(FarmError):

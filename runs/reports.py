@@ -24,20 +24,24 @@ FINISHED = "finished"
 RUN_STATES = (*RunState.values, FINISHED)
 
 
-def find_run(user: Any, uuid: object, group_ids: list[int] | None = None) -> Run:
+def find_run(
+    user: Any, uuid: object, group_ids: list[int] | None = None, *, with_names: bool = False
+) -> Run:
     """The run with this UUID, if the user may see it.
 
     Args:
         user: whose eyes; see ``RunQuerySet.visible_to``.
         uuid: 32 hex digits, dashes allowed.
         group_ids: the user's groups, where known.
+        with_names: fetch owner and group in the same query.
 
     Raises:
         RunNotFound: there is none, it is somebody else's, or the UUID is malformed.
     """
     try:
         key = uuid if isinstance(uuid, UUID) else UUID(hex=str(uuid))
-        return Run.objects.visible_to(user, group_ids).get(uuid=key)
+        runs = Run.objects.visible_to(user, group_ids)
+        return (runs.select_related("owner", "group") if with_names else runs).get(uuid=key)
     except (ValueError, Run.DoesNotExist):
         raise RunNotFound(uuid) from None
 
@@ -50,7 +54,7 @@ def find_task(run: Run, number: int) -> Task:
     """
     task = None
     if 0 <= number < run.num_tasks:
-        task = Task.objects.filter(run=run, number=number).first()
+        task = Task.objects.filter(run=run, number=number).select_related("worker").first()
     if task is None:
         raise TaskNotFound(number, run.num_tasks)
     return task

@@ -27,16 +27,16 @@ def register(*, owner: Any, uuid: UUID, hostname: str, pid: int) -> Worker:
         raise WorkerExists(uuid.hex) from None
 
 
-def find(*, owner: Any, uuid: UUID) -> Worker:
+def find(*, owner: Any, uuid: str) -> Worker:
     """The owner's worker with this UUID.
 
     Raises:
-        WorkerNotFound: there is none, or it is another user's.
+        WorkerNotFound: there is none, it is another user's, or the UUID is malformed.
     """
     try:
-        return Worker.objects.get(uuid=uuid, owner=owner)
-    except Worker.DoesNotExist:
-        raise WorkerNotFound(uuid.hex) from None
+        return Worker.objects.get(uuid=UUID(hex=uuid), owner=owner)
+    except (ValueError, Worker.DoesNotExist):
+        raise WorkerNotFound(uuid) from None
 
 
 SEEN = """

@@ -1,5 +1,18 @@
 """All addresses of the farm."""
 
-from django.urls import URLPattern, URLResolver
+from django.contrib import admin
+from django.urls import include, path
 
-urlpatterns: list[URLPattern | URLResolver] = []
+from taskfarm_site import views
+
+urlpatterns = [
+    path("", views.index, name="index"),
+    path("api/", include("runs.api.urls")),
+    path("admin/", admin.site.urls),
+    path("account/", include("accounts.urls")),
+    path("runs/", include("runs.pages.urls")),
+]
+handler400 = "taskfarm_site.views.bad_request"
+handler403 = "taskfarm_site.views.forbidden"
+handler404 = "taskfarm_site.views.not_found"
+handler500 = "taskfarm_site.views.server_error"

@@ -1,0 +1,22 @@
+"""Gunicorn for the farm: ``gunicorn taskfarm_site.wsgi -c deploy/gunicorn.conf.py``.
+
+Sync workers, because a request is a few milliseconds of Python and SQL: measured with
+``benchmarks/gunicorn_shapes.py``, threads only add switching. Two per core keep the cores busy while
+one waits for the database.
+"""
+
+import os
+
+bind = os.environ.get("TASKFARM_BIND", "127.0.0.1:5000")
+workers = int(os.environ.get("WEB_CONCURRENCY", 2 * (os.cpu_count() or 1)))
+worker_class = "sync"
+# A restart or a deletion of ten million tasks is one long request.
+timeout = 600
+graceful_timeout = 30
+# Clients that come all at once (a batch system starting a thousand workers) wait here.
+backlog = 4096
+# Heartbeats of gunicorn's own workers go to memory, never to a slow disk.
+worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None
+accesslog = os.environ.get("TASKFARM_ACCESS_LOG") or None
+errorlog = "-"
+loglevel = os.environ.get("TASKFARM_LOG_LEVEL", "warning").lower()

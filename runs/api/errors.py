@@ -1,0 +1,108 @@
+"""The edge where errors become HTTP: one shape, one table of statuses.
+
+Every refusal under ``/api/`` is ``{"detail": "…", "code": "…"}``; bad input adds
+``"errors": {field: [reasons]}``.
+"""
+
+import logging
+from typing import Any
+
+from django.core.exceptions import PermissionDenied
+from django.db import InterfaceError, OperationalError, connection
+from django.http import Http404, HttpRequest, JsonResponse
+from rest_framework import exceptions
+from rest_framework.response import Response
+from rest_framework.views import set_rollback
+
+from runs import errors
+
+log = logging.getLogger(__name__)
+
+STATUS: dict[type[errors.FarmError], int] = {
+    errors.InvalidInput: 400,
+    errors.NotFound: 404,
+    errors.Conflict: 409,
+}
+RETRY_AFTER = 5
+"""Seconds after which a client may ask again when the database is away."""
+
+
+def handle(error: Exception, context: dict[str, Any]) -> Response | None:
+    """DRF's exception handler: the response to an error, or None for a bug (a 500)."""
+    set_rollback()
+    if isinstance(error, errors.FarmError):
+        fields = error.fields if isinstance(error, errors.InvalidInput) else None
+        return respond(status_of(error), error.detail, error.code, fields)
+    if isinstance(error, OperationalError | InterfaceError):
+        return unavailable(error)
+    if isinstance(error, Http404):
+        return respond(404, "There is nothing at this address.", "not_found")
+    if isinstance(error, PermissionDenied):
+        return respond(403, "You may not do this.", "permission_denied")
+    if isinstance(error, exceptions.APIException):
+        return refused(error)
+    return None
+
+
+def status_of(error: errors.FarmError) -> int:
+    """The status of an error's class, or of the nearest class above it."""
+    return next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)
+
+
+def respond(
+    status: int, detail: str, code: str, fields: dict[str, list[str]] | None = None
+) -> Response:
+    """A refusal in the one shape."""
+    body: dict[str, object] = {"detail": detail, "code": code}
+    if fields:
+        body["errors"] = fields
+    return Response(body, status=status)
+
+
+def unavailable(error: Exception) -> Response:
+    """The database is away, full, locked or read-only: nothing was done, asking again is safe."""
+    log.error("The database refused: %s", error)
+    connection.close_if_unusable_or_obsolete()
+    response = respond(
+        503, "The database is not available now; nothing was changed. Try again.", "unavailable"
+    )
+    response["Retry-After"] = str(RETRY_AFTER)
+    return response
+
+
+def refused(error: exceptions.APIException) -> Response:
+    """What the framework refuses: bad input, wrong credentials, methods, media types."""
+    if isinstance(error, exceptions.ValidationError):
+        fields = flatten(error.detail)
+        detail = "; ".join(f"{name}: {' '.join(texts)}" for name, texts in fields.items())
+        return respond(error.status_code, detail, "invalid", fields)
+    code = error.get_codes()
+    response = respond(
+        error.status_code, str(error.detail), code if isinstance(code, str) else error.default_code
+    )
+    if header := getattr(error, "auth_header", None):
+        response["WWW-Authenticate"] = header
+    if wait := getattr(error, "wait", None):
+        response["Retry-After"] = str(int(wait))
+    return response
+
+
+def flatten(detail: Any) -> dict[str, list[str]]:
+    """DRF's nested reasons as field → list of sentences."""
+    if not isinstance(detail, dict):
+        return {"body": [str(reason) for reason in detail]}
+    return {
+        str(name): [str(reason) for reason in (reasons if isinstance(reasons, list) else [reasons])]
+        for name, reasons in detail.items()
+    }
+
+
+def answer(status: int, detail: str, code: str) -> JsonResponse:
+    """The one shape outside of DRF's views: unknown addresses, failures of the server."""
+    return JsonResponse({"detail": detail, "code": code}, status=status)
+
+
+def unknown_address(request: HttpRequest, path: str = "") -> JsonResponse:
+    """Answer for every address under ``/api/`` that is no call."""
+    detail = f"There is no call {request.path[:200]!r}; GET /api/docs/ lists them."
+    return answer(404, detail, "not_found")

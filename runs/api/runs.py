@@ -1,0 +1,155 @@
+"""Calls on runs: create, list, look, restart, delete."""
+
+from typing import Any
+
+from django.contrib.auth.models import Group
+from drf_spectacular.utils import OpenApiExample, extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.viewsets import ViewSet
+
+from runs import lifecycle, reports
+from runs.api import paging
+from runs.api.schema import INFO, RESTART_ALL
+from runs.api.serializers import (
+    RunDetail,
+    RunInput,
+    RunList,
+    RunOutput,
+    show_counts,
+    show_run,
+    show_run_detail,
+)
+from runs.errors import InvalidInput, UnknownInfo
+from runs.filters import RunFilter, explain
+from runs.models import Run
+
+RUN_INFO = ["percentDone", "numWaiting", "numComputing", "numDone", "numFailed", "numCancelled"]
+YES_AND_NO = {"True": True, "true": True, "False": False, "false": False}
+LIST_LIMIT = 10_000
+
+
+def run_of(request: Request, uuid: str, *, with_names: bool = False) -> Run:
+    """The caller's run; ``with_names`` fetches its owner and group in the same query.
+
+    Raises:
+        RunNotFound: there is none that the caller may see.
+    """
+    user = request.user
+    return reports.find_run(user, uuid, user.group_ids, with_names=with_names)
+
+
+class RunViewSet(ViewSet):
+    """Runs."""
+
+    @extend_schema(
+        tags=["run"],
+        operation_id="create_run",
+        summary="Create a run",
+        request=RunInput,
+        responses={201: RunOutput},
+        examples=[
+            OpenApiExample("Plain", value={"numTasks": 1000}, request_only=True),
+            OpenApiExample(
+                "Named",
+                value={"numTasks": 256, "name": "tiles of 2026", "namespace": "cryosat"},
+                request_only=True,
+            ),
+        ],
+    )
+    def create(self, request: Request) -> Response:
+        """Create a run of `numTasks` waiting tasks, numbered from 0; it belongs to the caller."""
+        body = RunInput(data=request.data)
+        body.is_valid(raise_exception=True)
+        given = dict(body.validated_data)
+        num_tasks = given.pop("numTasks")
+        given["group"] = group_named(given.get("group"))
+        run = lifecycle.create_run(owner=request.user, num_tasks=num_tasks, **given)
+        return Response(show_run(run), status=201)
+
+    @extend_schema(
+        tags=["runs"],
+        operation_id="list_runs",
+        summary="List the runs",
+        parameters=[RunFilter, *paging.PARAMETERS],
+        responses={200: RunList},
+    )
+    def list(self, request: Request) -> Response:
+        """All runs that the caller may see, oldest first, narrowed by the filters."""
+        visible = Run.objects.visible_to(request.user, request.user.group_ids)
+        narrowed = RunFilter(request.query_params, queryset=visible)
+        if not narrowed.is_valid():
+            raise InvalidInput("A filter has no such value.", explain(narrowed.form))
+        after, limit = paging.position(request, most=LIST_LIMIT, default=LIST_LIMIT)
+        runs = narrowed.qs.select_related("owner", "group").filter(id__gt=after).order_by("id")
+        rows = [show_run(run) for run in runs[: limit + 1]]
+        return Response(paging.page(request, rows, limit, key="id"))
+
+    @extend_schema(
+        tags=["runs"],
+        operation_id="get_run",
+        summary="Get information about a run",
+        parameters=[INFO(RUN_INFO)],
+        responses={200: RunDetail},
+    )
+    def retrieve(self, request: Request, uuid: str) -> Response:
+        """The run and its counts, or with `info` just that one number."""
+        info = request.query_params.get("info", "")
+        if info not in ("", *RUN_INFO):
+            raise UnknownInfo(info, RUN_INFO)
+        run = run_of(request, uuid, with_names=not info)
+        progress = reports.progress(run)
+        if info:
+            return Response({info: show_counts(progress)[info]})
+        return Response(show_run_detail(run, progress))
+
+    @extend_schema(
+        tags=["runs"],
+        operation_id="delete_run",
+        summary="Delete a run",
+        responses={204: None},
+    )
+    def destroy(self, request: Request, uuid: str) -> Response:
+        """Delete the run with all its tasks and attempts, for good."""
+        lifecycle.delete_run(run=run_of(request, uuid))
+        return Response(status=204)
+
+    @extend_schema(
+        tags=["runs"],
+        operation_id="restart_run",
+        summary="Restart tasks of a run",
+        parameters=[RESTART_ALL],
+        request=None,
+        responses={204: None},
+    )
+    def restart(self, request: Request, uuid: str) -> Response:
+        """Put tasks back to waiting.
+
+        Without `all` every task that is not done waits again and keeps its percentage, so that a
+        worker can resume it; with `all=True` all tasks start from 0.
+        """
+        everything = request.query_params.get("all", "False")
+        if everything not in YES_AND_NO:
+            raise UnknownInfo(everything, list(YES_AND_NO), what="value of 'all'")
+        lifecycle.restart(
+            run=run_of(request, uuid),
+            everything=YES_AND_NO[everything],
+            by=request.user.get_username(),
+        )
+        return Response(status=204)
+
+
+def group_named(name: Any) -> Group | None:
+    """The group of this name; None for none.
+
+    Raises:
+        InvalidInput: there is no such group.
+    """
+    if not name:
+        return None
+    group = Group.objects.filter(name=name).first()
+    if group is None:
+        # The same words as for a group that is not the caller's: names of groups are not public.
+        reason = f"You are not a member of the group {name!r}."
+        raise InvalidInput(reason, {"group": [reason]})
+    return group

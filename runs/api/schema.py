@@ -1,0 +1,84 @@
+"""What the OpenAPI schema says beyond the calls themselves."""
+
+from typing import Any
+
+from drf_spectacular.extensions import OpenApiAuthenticationExtension
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter
+
+ERRORS = {
+    "400": "The input is wrong; `errors` says where and why. Nothing was changed.",
+    "401": "The credentials are missing, wrong or expired.",
+    "404": "There is no such thing, or it is not yours to see.",
+    "409": "The state of things does not allow it now. Nothing was changed.",
+    "413": "The body is larger than this farm takes.",
+    "415": "The body is not `application/json`.",
+    "429": "Too many failed logins; `Retry-After` says when to come back.",
+    "503": "The database is away. Nothing was changed; ask again after `Retry-After` seconds.",
+}
+WITH_BODY = {"409", "413", "415"}
+
+RESTART_ALL = OpenApiParameter(
+    "all", OpenApiTypes.STR, enum=["True", "False", "true", "false"], default="False",
+    description="Restart all tasks from 0, done ones included. Any other value is a 404.",
+)  # fmt: skip
+
+
+def INFO(known: list[str]) -> OpenApiParameter:
+    """The documented query parameter ``info``."""
+    return OpenApiParameter(
+        "info", OpenApiTypes.STR, enum=["", *known],
+        description="Only this one value. Anything else is a 404.",
+    )  # fmt: skip
+
+
+class FarmScheme(OpenApiAuthenticationExtension):  # type: ignore[misc]
+    """The two ways to send credentials."""
+
+    target_class = "accounts.authentication.FarmAuthentication"
+    name = ["basic", "bearer"]
+
+    def get_security_definition(self, auto_schema: Any) -> list[dict[str, str]]:
+        """HTTP Basic with a password or a token as the user, or a token as Bearer."""
+        return [
+            {
+                "type": "http",
+                "scheme": "basic",
+                "description": "User and password, or a token as user.",
+            },
+            {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
+        ]
+
+
+def add_common_errors(result: dict[str, Any], **_: Any) -> dict[str, Any]:
+    """Add to every call the refusals that any call can meet, in their one shape."""
+    shape = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
+    result["components"]["schemas"]["Error"] = ERROR_SCHEMA
+    for path in result["paths"].values():
+        for call in path.values():
+            for status, meaning in ERRORS.items():
+                if "requestBody" in call or status not in WITH_BODY:
+                    call["responses"].setdefault(status, {"description": meaning, "content": shape})
+    return result
+
+
+ERROR_SCHEMA = {
+    "type": "object",
+    "required": ["detail", "code"],
+    "properties": {
+        "detail": {
+            "type": "string",
+            "description": "What was wrong, with which value, and what to do.",
+        },
+        "code": {
+            "type": "string",
+            "description": "The same as one word that programs may rely on.",
+        },
+        "errors": {
+            "type": "object",
+            "description": "For bad input: the reasons by field.",
+            "additionalProperties": {"type": "array", "items": {"type": "string"}},
+        },
+    },
+    "example": {"detail": "numTasks: This field is required.", "code": "invalid"},
+}

@@ -1,0 +1,206 @@
+"""What goes in and out of the API, with the documented names."""
+
+from typing import Any
+
+from django.conf import settings
+from rest_framework import serializers
+
+from runs.api.fields import (
+    StrictCharField,
+    StrictFloatField,
+    StrictIntegerField,
+    StrictSerializer,
+)
+from runs.models import Run, Task
+from runs.reports import Progress, state_of
+from runs.states import RunState, TaskState
+
+SETTABLE = ["waiting", "computing", "done", "failed"]
+BIGINT = 2**63 - 1
+
+
+class RunInput(StrictSerializer):
+    """A run to be created."""
+
+    numTasks = StrictIntegerField(
+        min_value=0, max_value=settings.TASKFARM_MAX_TASKS, help_text="The number of its tasks."
+    )
+    name = StrictCharField(required=False, allow_blank=True, max_length=200)
+    namespace = StrictCharField(
+        required=False, allow_blank=True, max_length=200,
+        help_text="What it belongs to: a project, a campaign, a year.",
+    )  # fmt: skip
+    description = StrictCharField(required=False, allow_blank=True, max_length=10_000)
+    group = StrictCharField(
+        required=False, max_length=150,
+        help_text="Name of a group of yours whose members may see, work and change the run, too.",
+    )  # fmt: skip
+
+
+class RunOutput(serializers.Serializer[Any]):
+    """A run, as creation and the list show it."""
+
+    id = serializers.IntegerField()
+    uuid = serializers.CharField(help_text="32 hex digits.")
+    numTasks = serializers.IntegerField()
+    name = serializers.CharField()
+    namespace = serializers.CharField()
+    description = serializers.CharField()
+    owner = serializers.CharField()
+    group = serializers.CharField(allow_null=True)
+    state = serializers.ChoiceField(RunState.values)
+    created = serializers.DateTimeField()
+    started = serializers.DateTimeField(allow_null=True, help_text="Its first claim.")
+
+
+class RunDetail(RunOutput):
+    """A run with its counts."""
+
+    state = serializers.ChoiceField(
+        [*RunState.values, "finished"], help_text="`finished`: nothing waits, nothing computes."
+    )
+    percentDone = serializers.FloatField(
+        help_text="Mean over all tasks, partial progress included."
+    )
+    numWaiting = serializers.IntegerField()
+    numComputing = serializers.IntegerField()
+    numDone = serializers.IntegerField()
+    numFailed = serializers.IntegerField()
+    numCancelled = serializers.IntegerField()
+    updated = serializers.DateTimeField(help_text="When a task last changed its state.")
+
+
+class RunList(serializers.Serializer[Any]):
+    """The runs of a user."""
+
+    data = RunOutput(many=True)
+    next = serializers.CharField(allow_null=True, help_text="Address of the next page, if any.")
+
+
+class ClaimInput(StrictSerializer):
+    """Who asks for a task."""
+
+    worker_uuid = StrictCharField(max_length=64, help_text="The UUID of the registered worker.")
+
+
+class TaskOutput(serializers.Serializer[Any]):
+    """A task, with the documented four fields first."""
+
+    id = serializers.IntegerField()
+    task = serializers.IntegerField(help_text="Its number, from 0.")
+    percentCompleted = serializers.FloatField()
+    status = serializers.ChoiceField(TaskState.labels)
+
+
+class TaskDetail(TaskOutput):
+    """A task with who works on it."""
+
+    attempt = serializers.IntegerField(help_text="How often it was handed out.")
+    worker_uuid = serializers.CharField(allow_null=True)
+    started = serializers.DateTimeField(allow_null=True)
+    updated = serializers.DateTimeField(allow_null=True)
+
+
+class ClaimOutput(TaskOutput):
+    """A claimed task."""
+
+    attempt = serializers.IntegerField(help_text="Which attempt at the task this is, from 1.")
+
+
+class TaskList(serializers.Serializer[Any]):
+    """Some tasks of a run."""
+
+    data = TaskDetail(many=True)
+    next = serializers.CharField(allow_null=True, help_text="Address of the next page, if any.")
+
+
+class TaskInput(StrictSerializer):
+    """A change of a task: its percentage, its status, or both."""
+
+    percentCompleted = StrictFloatField(required=False, min_value=0, max_value=100)
+    status = serializers.ChoiceField(SETTABLE, required=False, help_text="`done` alone sets 100 %.")
+
+    def validate(self, attrs: Any) -> Any:
+        """Refuse a change that changes nothing."""
+        if not attrs:
+            raise serializers.ValidationError({"body": ["Give percentCompleted, status, or both."]})
+        return attrs
+
+
+class WorkerInput(StrictSerializer):
+    """A process that registers."""
+
+    uuid = serializers.UUIDField(help_text="Chosen by the worker, its own; hex, dashes allowed.")
+    hostname = StrictCharField(max_length=255)
+    pid = StrictIntegerField(min_value=0, max_value=BIGINT)
+
+
+class WorkerOutput(serializers.Serializer[Any]):
+    """A registered worker."""
+
+    uuid = serializers.CharField()
+    id = serializers.IntegerField()
+
+
+class ErrorOutput(serializers.Serializer[Any]):
+    """Every refusal has this shape."""
+
+    detail = serializers.CharField(help_text="What was wrong, with which value, and what to do.")
+    code = serializers.CharField(help_text="The same as a word that programs may rely on.")
+    errors = serializers.DictField(
+        child=serializers.ListField(child=serializers.CharField()),
+        required=False, help_text="For bad input: the reasons by field.",
+    )  # fmt: skip
+
+
+def show_run(run: Run) -> dict[str, Any]:
+    """A run as creation and the list show it."""
+    return {
+        "id": run.id,
+        "uuid": run.uuid.hex,
+        "numTasks": run.num_tasks,
+        "name": run.name,
+        "namespace": run.namespace,
+        "description": run.description,
+        "owner": run.owner.get_username(),
+        "group": run.group.name if run.group else None,
+        "state": run.state,
+        "created": run.created,
+        "started": run.started,
+    }
+
+
+def show_counts(progress: Progress) -> dict[str, Any]:
+    """The documented numbers of a run, and ours."""
+    return {
+        "percentDone": progress.percent,
+        "numWaiting": progress.counts.waiting,
+        "numComputing": progress.counts.computing,
+        "numDone": progress.counts.done,
+        "numFailed": progress.counts.failed,
+        "numCancelled": progress.counts.cancelled,
+    }
+
+
+def show_run_detail(run: Run, progress: Progress) -> dict[str, Any]:
+    """A run with its counts."""
+    return {
+        **show_run(run),
+        "state": state_of(run, progress.counts),
+        **show_counts(progress),
+        "updated": progress.last_movement or run.created,
+    }
+
+
+def show_task(task: Task) -> dict[str, Any]:
+    """A task with who works on it; ``worker`` must have been selected with it."""
+    return {
+        "id": task.id,
+        "task": task.number,
+        "percentCompleted": float(task.percent),
+        "status": TaskState(task.state).label,
+        "attempt": task.attempt,
+        "worker_uuid": task.worker.uuid.hex if task.worker else None,
+        "started": task.started,
+        "updated": task.updated,
+    }
