@@ -1,0 +1,331 @@
+"""A small Taskfarm server on the loopback interface that can be told to misbehave.
+
+It keeps runs in memory and answers the documented calls. A fault is put in front of the next
+call that matches; faults are used up in order. Nothing here imports the client.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import socket
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qs, unquote, urlsplit
+
+Body = Any
+Answer = tuple[int, Body]
+
+
+@dataclass
+class Seen:
+    """One call as it reached the server."""
+
+    method: str
+    path: str
+    query: dict[str, str]
+    body: Body
+    headers: Mapping[str, str]
+    client_port: int
+
+
+@dataclass
+class Run:
+    """A run in the memory of the stub."""
+
+    id: int
+    uuid: str
+    labels: dict[str, Body]
+    status: list[str]
+    percent: list[float]
+
+    def row(self) -> dict[str, Body]:
+        return {"id": self.id, "uuid": self.uuid, "numTasks": len(self.status), **self.labels}
+
+    def info(self) -> dict[str, Body]:
+        return {
+            **self.row(),
+            "numWaiting": self.status.count("waiting"),
+            "numComputing": self.status.count("computing"),
+            "numDone": self.status.count("done"),
+            "percentDone": sum(self.percent) / len(self.percent),
+        }
+
+    def task(self, number: int) -> dict[str, Body]:
+        status, percent = self.status[number], self.percent[number]
+        return {"id": number + 1, "task": number, "status": status, "percentCompleted": percent}
+
+
+class Exchange:
+    """One call in progress, in the hands of a fault."""
+
+    def __init__(self, stub: Stub, handler: Handler, seen: Seen) -> None:
+        self.stub, self.handler, self.seen = stub, handler, seen
+
+    def handle(self) -> Answer:
+        """Carry the call out."""
+        with self.stub.lock:
+            return self.stub.answer(self.seen)
+
+    def reply(self, status: int, body: Body = None, headers: dict[str, str] | None = None) -> None:
+        """Answer with JSON, or with text as it is."""
+        text = body if isinstance(body, str) else "" if body is None else json.dumps(body)
+        data = text.encode()
+        self.handler.send_response(status)
+        kind = "text/html" if isinstance(body, str) else "application/json"
+        sent = {"Content-Type": kind, "Content-Length": str(len(data)), **(headers or {})}
+        for name, value in sent.items():
+            self.handler.send_header(name, value)
+        self.handler.end_headers()
+        self.handler.wfile.write(data)
+
+    def drop(self) -> None:
+        """Close the connection without an answer."""
+        self.handler.close_connection = True
+        self.handler.connection.shutdown(socket.SHUT_RDWR)
+
+
+Fault = Callable[[Exchange], None]
+
+
+def answer(status: int, body: Body = None, **headers: str) -> Fault:
+    """Make a fault: answer this, do nothing."""
+    sent = {name.replace("_", "-"): value for name, value in headers.items()}
+    return lambda exchange: exchange.reply(status, body, sent)
+
+
+def drop_before(exchange: Exchange) -> None:
+    """Fault: the connection breaks before the call is carried out."""
+    exchange.drop()
+
+
+def drop_after(exchange: Exchange) -> None:
+    """Fault: the call is carried out, then the connection breaks."""
+    exchange.handle()
+    exchange.drop()
+
+
+def stall(exchange: Exchange) -> None:
+    """Fault: the call is carried out, but the answer does not come while the test lasts."""
+    exchange.handle()
+    exchange.stub.ended.wait(30)
+    exchange.drop()
+
+
+def bad_gateway_after(exchange: Exchange) -> None:
+    """Fault: the call is carried out, but a proxy answers 502."""
+    exchange.handle()
+    exchange.reply(502, "<html><head><title>502 Bad Gateway</title></head></html>")
+
+
+@dataclass
+class Stub:
+    """The server: its state, its faults, and what it has seen."""
+
+    users: dict[str, str] = field(default_factory=lambda: {"user": "secret"})
+    tokens: list[str] = field(default_factory=lambda: ["given-token"])
+    runs: dict[str, Run] = field(default_factory=dict)
+    workers: dict[str, Body] = field(default_factory=dict)
+    calls: list[Seen] = field(default_factory=list)
+    faults: list[tuple[str, str, Fault]] = field(default_factory=list)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    ended: threading.Event = field(default_factory=threading.Event)
+    keep_alive: bool = False
+
+    def __post_init__(self) -> None:
+        self.thread: threading.Thread | None = None
+        self._bind(port=0)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server.server_port}/api/"
+
+    def _bind(self, port: int) -> None:
+        """Reserve a port. Bound but not listening, it refuses connections."""
+        self.server = Server(("127.0.0.1", port), Handler, bind_and_activate=False)
+        self.server.stub = self
+        self.server.server_bind()
+
+    def listen(self) -> None:
+        """Accept connections; until now they were refused, at the same port."""
+        self.server.server_activate()
+        self.thread = threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True)
+        self.thread.start()
+
+    def refuse(self) -> None:
+        """Refuse connections from now on, keeping the port."""
+        port = self.server.server_port
+        self.close()
+        self._bind(port)
+
+    def close(self) -> None:
+        if self.thread is not None:
+            self.server.shutdown()
+            self.thread.join()
+            self.thread = None
+        self.server.server_close()
+
+    def fault(self, method: str, path: str, *faults: Fault) -> None:
+        """Put faults in front of the next calls of this method whose path ends like this."""
+        self.faults += [(method, path, fault) for fault in faults]
+
+    def count(self, method: str, path: str) -> int:
+        """Count the calls of this method whose path ends like this."""
+        return sum(call.method == method and call.path.endswith(path) for call in self.calls)
+
+    def last(self, method: str, path: str) -> Seen:
+        """Return the last such call."""
+        return [c for c in self.calls if c.method == method and c.path.endswith(path)][-1]
+
+    def take_fault(self, seen: Seen) -> Fault | None:
+        for index, (method, path, fault) in enumerate(self.faults):
+            if seen.method == method and seen.path.endswith(path):
+                del self.faults[index]
+                return fault
+        return None
+
+    def add_run(self, tasks: int, **labels: Body) -> Run:
+        number = len(self.runs) + 1
+        run = Run(number, f"{number:032x}", labels, ["waiting"] * tasks, [0.0] * tasks)
+        self.runs[run.uuid] = run
+        return run
+
+    # ---- the documented calls
+
+    def answer(self, seen: Seen) -> Answer:
+        path = seen.path.removeprefix("/api/")
+        if path == "token":
+            return self._token(seen)
+        if not self._authenticated(seen):
+            return 401, {"detail": "Token expired.", "code": "token_expired"}
+        if path == "echo":
+            return 200, {"body": seen.body, "query": seen.query}
+        if (seen.method, path) == ("GET", "runs"):
+            return 200, {"data": [run.row() for run in self.runs.values()]}
+        if (seen.method, path) == ("POST", "run"):
+            return self._create(dict(seen.body))
+        if (seen.method, path) == ("POST", "worker"):
+            return self._register(seen.body)
+        found = re.fullmatch(r"runs/([^/]+)(/.*)?", path)
+        run = self.runs.get(unquote(found.group(1))) if found else None
+        if found is None or run is None:
+            return 404, {"detail": "There is no such run.", "code": "run_not_found"}
+        return self._run_call(run, seen, found.group(2) or "")
+
+    def _run_call(self, run: Run, seen: Seen, rest: str) -> Answer:
+        if rest == "" and seen.method == "GET":
+            return _choose(run.info(), seen.query.get("info", ""))
+        if rest == "" and seen.method == "DELETE":
+            del self.runs[run.uuid]
+            return 204, None
+        if rest == "/restart":
+            return self._restart(run, seen.query["all"] == "True")
+        if rest == "/task":
+            return self._claim(run, seen.body["worker_uuid"])
+        number = int(rest.removeprefix("/tasks/"))
+        if seen.method == "PUT":
+            return self._update(run, number, seen.body)
+        return _choose(run.task(number), seen.query.get("info", ""))
+
+    def _token(self, seen: Seen) -> Answer:
+        scheme, _, value = seen.headers.get("Authorization", "").partition(" ")
+        user, _, password = base64.b64decode(value).decode().partition(":")
+        if scheme != "Basic" or self.users.get(user) != password:
+            return 401, {"detail": "Wrong user or password.", "code": "authentication_failed"}
+        self.tokens = [f"token-{seen.method}-{len(self.calls)}"]
+        return 200, {"token": self.tokens[0]}
+
+    def _authenticated(self, seen: Seen) -> bool:
+        scheme, _, value = seen.headers.get("Authorization", "").partition(" ")
+        if scheme == "Basic":
+            value = base64.b64decode(value).decode().partition(":")[0]
+        return value in self.tokens
+
+    def _create(self, body: dict[str, Body]) -> Answer:
+        tasks = body.pop("numTasks")
+        if tasks < 1:
+            errors = {"numTasks": ["Must be at least 1."]}
+            return 400, {"detail": "Bad input.", "code": "invalid", "errors": errors}
+        return 201, self.add_run(tasks, **body).row()
+
+    def _register(self, body: dict[str, Body]) -> Answer:
+        if body["uuid"] in self.workers:
+            return 409, {"detail": "This worker is registered.", "code": "worker_exists"}
+        self.workers[body["uuid"]] = body
+        return 201, {"uuid": body["uuid"], "id": len(self.workers)}
+
+    def _restart(self, run: Run, everything: bool) -> Answer:
+        for number, status in enumerate(run.status):
+            if everything or status != "done":
+                run.status[number] = "waiting"
+                run.percent[number] = 0.0 if everything else run.percent[number]
+        return 204, None
+
+    def _claim(self, run: Run, worker: str) -> Answer:
+        if worker not in self.workers:
+            return 404, {"detail": "There is no such worker.", "code": "worker_not_found"}
+        if "waiting" not in run.status:
+            return 204, None
+        number = run.status.index("waiting")
+        run.status[number] = "computing"
+        return 201, run.task(number)
+
+    def _update(self, run: Run, number: int, body: dict[str, Body]) -> Answer:
+        run.percent[number] = body.get("percentCompleted", run.percent[number])
+        run.status[number] = body.get("status", run.status[number])
+        return 204, None
+
+
+def _choose(values: dict[str, Body], info: str) -> Answer:
+    if info == "":
+        return 200, values
+    if info not in values:
+        return 404, {"detail": f"There is no information {info!r}.", "code": "not_found"}
+    return 200, {info: values[info]}
+
+
+class Server(ThreadingHTTPServer):
+    """An HTTP server that knows the stub it belongs to."""
+
+    daemon_threads = True
+    block_on_close = False
+    stub: Stub
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Keep quiet: clients that time out hang up in the middle, on purpose."""
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Reads a call, notes it, and hands it to a fault or carries it out."""
+
+    server: Server
+
+    def setup(self) -> None:
+        self.protocol_version = "HTTP/1.1" if self.server.stub.keep_alive else "HTTP/1.0"
+        super().setup()
+
+    def _serve(self) -> None:
+        stub = self.server.stub
+        parts = urlsplit(self.path)
+        text = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        query = {key: values[0] for key, values in parse_qs(parts.query).items()}
+        body = json.loads(text) if text else None
+        port = self.client_address[1]
+        seen = Seen(self.command, parts.path, query, body, dict(self.headers), port)
+        exchange = Exchange(stub, self, seen)
+        with stub.lock:
+            stub.calls.append(seen)
+            fault = stub.take_fault(seen)
+        if fault is None:
+            exchange.reply(*exchange.handle())
+        else:
+            fault(exchange)
+
+    do_GET = do_POST = do_PUT = do_DELETE = do_HEAD = _serve
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Keep quiet."""

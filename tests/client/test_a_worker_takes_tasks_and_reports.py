@@ -1,0 +1,138 @@
+"""The worker's loop: claim, update, done."""
+
+from __future__ import annotations
+
+import os
+import socket
+
+import pytest
+from taskfarm_stub import Stub
+from taskfarm_worker import NotFoundError, TaskFarmWorker
+
+
+def worker_of(stub: Stub, tasks: int = 3) -> TaskFarmWorker:
+    return TaskFarmWorker("user", "secret", stub.add_run(tasks).uuid, url_base=stub.url)
+
+
+def test_the_documented_loop_finishes_a_run(stub: Stub) -> None:
+    worker = worker_of(stub)
+    taken = []
+    for task in worker.tasks:
+        taken.append(task)
+        worker.update(50)
+        worker.update(100)
+        worker.done()
+    assert taken == [0, 1, 2]
+    assert (worker.numDone, worker.numWaiting, worker.numComputing) == (3, 0, 0)
+    assert worker.percentDone == 100
+    assert worker.task is None
+
+
+def test_a_worker_registers_with_host_and_pid(stub: Stub) -> None:
+    worker = worker_of(stub)
+    assert stub.workers == {
+        worker.worker_uuid: {
+            "uuid": worker.worker_uuid,
+            "hostname": socket.gethostname(),
+            "pid": os.getpid(),
+        }
+    }
+    assert len(worker.worker_uuid) == 32
+
+
+def test_the_task_in_hand_stays_until_it_is_done(stub: Stub) -> None:
+    worker = worker_of(stub)
+    assert [worker.task, worker.task] == [0, 0]
+    assert stub.count("POST", "/task") == 1
+    worker.done()
+    assert worker.task == 1
+
+
+def test_a_claim_takes_one_call(stub: Stub) -> None:
+    worker = worker_of(stub)
+    before = len(stub.calls)
+    assert worker.task == 0
+    assert len(stub.calls) == before + 1
+
+
+def test_done_below_a_hundred_percent_only_lets_go(stub: Stub) -> None:
+    worker = worker_of(stub)
+    assert worker.task == 0
+    worker.update(99.9)
+    worker.done()
+    assert worker.getTaskInfo(0, "status") == "computing"
+    assert worker.getTaskInfo(0, "percentCompleted") == 99.9
+    assert worker.task == 1
+
+
+def test_done_without_any_update_only_lets_go(stub: Stub) -> None:
+    worker = worker_of(stub)
+    assert worker.task == 0
+    worker.done()
+    assert worker.getTaskInfo(0, "status") == "computing"
+
+
+def test_a_task_that_comes_at_a_hundred_percent_is_done_without_update(stub: Stub) -> None:
+    worker = worker_of(stub)
+    stub.runs[worker.uuid].percent[0] = 100.0
+    assert worker.task == 0
+    worker.done()
+    assert worker.getTaskInfo(0, "status") == "done"
+
+
+def test_a_percentage_that_the_claim_leaves_out_is_asked_for(stub: Stub) -> None:
+    worker = worker_of(stub)
+    stub.runs[worker.uuid].percent[0] = 100.0
+    stub.fault("POST", "/task", lambda exchange: exchange.reply(201, {"task": 0}))
+    assert worker.task == 0
+    worker.done()
+    assert worker.getTaskInfo(0, "status") == "done"
+
+
+def test_without_a_task_update_and_done_do_nothing(stub: Stub) -> None:
+    worker = worker_of(stub)
+    before = len(stub.calls)
+    worker.update(50)
+    worker.update(1000)
+    worker.done()
+    assert len(stub.calls) == before
+
+
+@pytest.mark.parametrize("value", [-0.1, 100.1, float("nan"), float("inf"), "much", None])
+def test_a_percentage_out_of_range_is_a_value_error(stub: Stub, value: float) -> None:
+    worker = worker_of(stub)
+    assert worker.task == 0
+    with pytest.raises(ValueError, match=r"percentage .* out of range"):
+        worker.update(value)
+    assert stub.count("PUT", "tasks/0") == 0
+
+
+def test_the_ends_of_the_range_are_allowed(stub: Stub) -> None:
+    worker = worker_of(stub)
+    assert worker.task == 0
+    worker.update(0)
+    worker.update(100)
+    assert stub.count("PUT", "tasks/0") == 2
+
+
+def test_a_task_appended_after_the_start_can_be_reported(stub: Stub) -> None:
+    worker = worker_of(stub, tasks=1)
+    run = stub.runs[worker.uuid]
+    run.status[:] = ["done", "waiting"]
+    run.percent.append(0.0)
+    assert worker.task == 1
+    worker.update(100)
+    worker.done()
+    assert run.status == ["done", "done"]
+
+
+def test_an_unknown_run_is_said_at_the_start(stub: Stub) -> None:
+    with pytest.raises(NotFoundError, match="There is no such run"):
+        TaskFarmWorker("user", "secret", "nothing", url_base=stub.url)
+    assert not stub.workers
+
+
+def test_a_worker_without_a_run_is_refused_before_any_call(stub: Stub) -> None:
+    with pytest.raises(RuntimeError, match="uuid"):
+        TaskFarmWorker("user", "secret", None, url_base=stub.url)  # type: ignore[arg-type]
+    assert not stub.calls
