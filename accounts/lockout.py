@@ -20,9 +20,9 @@ def respond(
     if request.path.startswith("/api/"):
         body = {"detail": DETAIL, "code": "locked_out"}
         return JsonResponse(body, status=429, headers=headers)
-    return render(
-        request, "accounts/locked.html", {"minutes": minutes}, status=429, headers=headers
-    )
+    response = render(request, "accounts/locked.html", {"minutes": minutes}, status=429)
+    response["Retry-After"] = headers["Retry-After"]
+    return response
 
 
 def client_address(request: HttpRequest) -> str:

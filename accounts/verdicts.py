@@ -84,6 +84,11 @@ def with_groups(user: Any) -> Any:
     return user
 
 
+def group_ids(user: Any) -> list[int] | None:
+    """The groups that were looked up with the verdict; None for a user who came otherwise."""
+    return getattr(user, "group_ids", None)
+
+
 def forget_all() -> None:
     """Forget every verdict; for tests, and for whoever cannot wait half a minute."""
     _verdicts.clear()

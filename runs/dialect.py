@@ -47,14 +47,14 @@ def spell(statement: str, vendor: str) -> str:
     return statement.format(**WORDS[vendor])
 
 
-def run_sql(statement: str, values: list[object]) -> int:
+def run_sql(statement: str, values: list[Any]) -> int:
     """Execute a statement written in the shared words; answers how many rows it touched."""
     with connection.cursor() as cursor:
         cursor.execute(spell(statement, connection.vendor), values)
         return int(cursor.rowcount)
 
 
-def fetch(statement: str, values: list[object]) -> list[tuple[Any, ...]]:
+def fetch(statement: str, values: list[Any]) -> list[tuple[Any, ...]]:
     """Execute a statement written in the shared words; answers all of its rows."""
     with connection.cursor() as cursor:
         cursor.execute(spell(statement, connection.vendor), values)

@@ -62,7 +62,8 @@ class WorkerNotFound(NotFound):
 
     def __init__(self, uuid: object) -> None:
         super().__init__(
-            f"There is no worker {str(uuid)[:64]!r} of yours: register it first with POST /api/worker."
+            f"There is no worker {str(uuid)[:64]!r} of yours: "
+            "register it first with POST /api/worker."
         )
 
 
@@ -82,7 +83,7 @@ class Conflict(FarmError):
 
 
 class StaleReport(Conflict):
-    """A report for an attempt that is no longer the task's current one: refused, counted, not applied."""
+    """A report for an attempt that is no longer the task's current one: refused and counted."""
 
     code = "stale"
 

@@ -9,7 +9,7 @@ from runs import reports
 from runs.models import Run, RunQuerySet
 
 
-class RunFilter(django_filters.FilterSet):
+class RunFilter(django_filters.FilterSet):  # type: ignore[misc]
     """The filters on a list of runs."""
 
     name = django_filters.CharFilter(lookup_expr="icontains", label="Name contains")

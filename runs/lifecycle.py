@@ -5,9 +5,9 @@ claims and reports go on beside them; each piece is exact, and an operation that
 simply be repeated.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 from uuid import uuid4
 
 from django.conf import settings
@@ -115,19 +115,41 @@ def pieces(run: Run, states: tuple[TaskState, ...]) -> Iterator[Piece]:
 UNFINISHED = (TaskState.COMPUTING, TaskState.FAILED, TaskState.CANCELLED)
 
 
-def restart(*, run: Run, everything: bool = False, by: str = "") -> int:
+class Watch(Protocol):
+    """Passes the pieces of a long operation on while it shows somebody how far that has got."""
+
+    def __call__(self, items: Iterable[Any], *, total: int) -> Iterable[Any]:
+        """The items, ``total`` of them."""
+
+
+def unwatched(items: Iterable[Any], *, total: int) -> Iterable[Any]:
+    """Nobody looks on."""
+    return items
+
+
+def restart(*, run: Run, everything: bool = False, by: str = "", watch: Watch = unwatched) -> int:
     """Put tasks of the run back to waiting.
 
     Without ``everything`` each task that is not done waits again and keeps its percentage, so that
     a worker can resume it. With it all tasks start from 0. Workers that still compute a restarted
     task are too late: their attempt is closed as cancelled.
 
+    Args:
+        run: whose tasks.
+        everything: done tasks, too.
+        by: who wants it, kept on the attempts that it ends.
+        watch: shows somebody how far it has got.
+
     Returns:
         How many tasks were moved or set to 0.
     """
     states = tuple(TaskState) if everything else UNFINISHED
     why = f"restarted by {by}" if by else "restarted"
-    return sum(_restart_piece(run, piece, states, everything, why) for piece in pieces(run, states))
+    work = list(pieces(run, states))
+    return sum(
+        _restart_piece(run, piece, states, everything, why)
+        for piece in watch(work, total=len(work))
+    )
 
 
 @rerun_on_conflict
@@ -186,28 +208,31 @@ def change_task(
         TaskNotFound: the number is outside the run.
         StaleReport, StateConflict: the task's state does not allow it any more.
     """
-    if state is None:
-        if percent is None:
-            raise InvalidInput("Give percentCompleted, status, or both.")
-        queue.report_progress(run=run, number=number, percent=percent)
-    elif state == TaskState.DONE:
-        if percent not in (None, 100):
-            reason = f"A task that is done is at 100 %, not at {percent:g} %."
-            raise InvalidInput(reason, {"percentCompleted": [reason]})
-        queue.report_outcome(run=run, number=number, outcome=Outcome.DONE)
-    elif state == TaskState.FAILED:
-        if percent is not None:
-            queue.report_progress(run=run, number=number, percent=percent)
-        queue.report_outcome(run=run, number=number, outcome=Outcome.FAILED)
-    elif state == TaskState.COMPUTING:
+    if percent is None and state is None:
+        raise InvalidInput("Give percentCompleted, status, or both.")
+    if state == TaskState.DONE and percent not in (None, 100):
+        reason = f"A task that is done is at 100 %, not at {percent:g} %."
+        raise InvalidInput(reason, {"percentCompleted": [reason]})
+    if state == TaskState.COMPUTING:
         queue.begin_by_hand(run=run, number=number, percent=percent)
     elif state == TaskState.WAITING:
         requeue_one(run=run, number=number, percent=percent, by=by)
     else:
-        raise InvalidInput(f"A task cannot be set to {state.label}.")
+        _report(run, number, percent, state)
 
 
-def delete_run(*, run: Run) -> int:
+def _report(run: Run, number: int, percent: float | None, state: TaskState | None) -> None:
+    """Pass a worker's word on to the queue: progress, then the outcome."""
+    if percent is not None and state != TaskState.DONE:
+        queue.report_progress(run=run, number=number, percent=percent)
+    if state is not None:
+        outcome = {TaskState.DONE: Outcome.DONE, TaskState.FAILED: Outcome.FAILED}.get(state)
+        if outcome is None:
+            raise InvalidInput(f"A task cannot be set to {state.label}.")
+        queue.report_outcome(run=run, number=number, outcome=outcome)
+
+
+def delete_run(*, run: Run, watch: Watch = unwatched) -> int:
     """Delete a run and all that belongs to it.
 
     The run disappears for everybody at once; its rows follow in bounded transactions. If that is
@@ -223,7 +248,7 @@ def delete_run(*, run: Run) -> int:
         "UPDATE runs_run SET deleted = {now} WHERE id = %s AND deleted IS NULL", [run.id]
     ):
         raise RunNotFound(run.uuid.hex)
-    return _erase(run.id, run.num_tasks)
+    return _erase(run.id, run.num_tasks, watch)
 
 
 def sweep_deleted() -> int:
@@ -234,11 +259,12 @@ def sweep_deleted() -> int:
     return len(doomed)
 
 
-def _erase(run_id: int, num_tasks: int) -> int:
+def _erase(run_id: int, num_tasks: int, watch: Watch = unwatched) -> int:
     """Delete the rows of a run that nobody sees any more, the run itself last."""
-    erased = 0
-    for first in range(0, num_tasks, PIECE):
-        erased += _erase_piece(run_id, first, first + PIECE - 1)
+    firsts = range(0, num_tasks, PIECE)
+    erased = sum(
+        _erase_piece(run_id, first, first + PIECE - 1) for first in watch(firsts, total=len(firsts))
+    )
     with transaction.atomic():
         for table in ("runs_throughput", "runs_tally"):
             run_sql(f"DELETE FROM {table} WHERE run_id = %s", [run_id])

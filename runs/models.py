@@ -131,8 +131,10 @@ class Worker(models.Model):
 
 
 class Task(models.Model):
-    """One item of a run. Narrow and hot: a progress update touches ``percent`` and ``updated``
-    only, which stand in no index, so that PostgreSQL updates the row in place (HOT).
+    """One item of a run. Narrow and hot.
+
+    A progress update touches ``percent`` and ``updated`` only, which stand in no index, so that
+    PostgreSQL updates the row in place (HOT). Wide columns come first, so that none is padded.
     """
 
     worker = models.ForeignKey(

@@ -24,8 +24,10 @@ dead index entries (some 20 µs), and the run's row is rewritten once in so many
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """One task handed to a worker: ``id`` of its row, ``number`` in the run, ``percent`` done by
-    an earlier attempt, and the number of this ``attempt``, which reports must name.
+    """One task handed to a worker.
+
+    ``id`` is its row's, ``number`` the one in the run, ``percent`` what an earlier attempt got
+    done, ``attempt`` the number of this attempt, from 1.
     """
 
     id: int
@@ -203,7 +205,8 @@ def begin_by_hand(*, run: Run, number: int, percent: float | None = None) -> Non
         row = lock_one(run, number)
         if row.state not in (TaskState.WAITING, TaskState.COMPUTING):
             raise StateConflict(
-                f"Task {number} is {row.state.label}: set it to waiting before it is computed again."
+                f"Task {number} is {row.state.label}: "
+                "set it to waiting before it is computed again."
             )
         change = Counts()
         if row.state == TaskState.WAITING:

@@ -20,7 +20,7 @@ from runs.states import RunState, TaskState
 from runs.tallies import MILLION, Counts
 
 FINISHED = "finished"
-"""The state that is derived: an active or paused run in which nothing waits and nothing computes."""
+"""The state that is derived: nothing of the run waits and nothing computes."""
 RUN_STATES = (*RunState.values, FINISHED)
 
 
@@ -156,3 +156,27 @@ def tasks_page(
     if state is not None:
         tasks = tasks.filter(state=state)
     return list(tasks.order_by("number")[:limit])
+
+
+def summary(run: Run, progress: Progress) -> dict[str, Any]:
+    """A run and its counts in plain words and numbers, for a terminal or a script."""
+    counts = progress.counts
+    return {
+        "uuid": run.uuid.hex,
+        "name": run.name,
+        "namespace": run.namespace,
+        "owner": run.owner.get_username(),
+        "group": run.group.name if run.group else None,
+        "state": state_of(run, counts),
+        "numTasks": run.num_tasks,
+        "percentDone": progress.percent,
+        "numWaiting": counts.waiting,
+        "numComputing": counts.computing,
+        "numDone": counts.done,
+        "numFailed": counts.failed,
+        "numCancelled": counts.cancelled,
+        "stale": counts.stale,
+        "created": run.created.isoformat(),
+        "started": run.started.isoformat() if run.started else None,
+        "updated": progress.last_movement.isoformat() if progress.last_movement else None,
+    }

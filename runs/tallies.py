@@ -9,10 +9,12 @@ claim. ``fold`` puts the slots of quiet writers together again.
 
 import os
 import random
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from datetime import datetime
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import Max, Sum
 
 from runs.dialect import as_list, fetch, run_sql
@@ -143,15 +145,15 @@ def look(run_ids: list[int]) -> dict[int, Kept]:
     """Counts and last movement of several runs in one query."""
     rows = (
         Tally.objects.filter(run__in=run_ids)
-        .values("run_id")
-        .annotate(moved=Max("updated"), **{f"{name}_sum": Sum(name) for name in COLUMNS})
+        .values_list("run_id")
+        .annotate(Max("updated"), *(Sum(name) for name in COLUMNS))
     )
     return {
-        row["run_id"]: Kept(
-            counts=Counts(**{name: int(row[f"{name}_sum"]) for name in COLUMNS}),
-            moved=row["moved"],
+        run_id: Kept(
+            counts=Counts(**dict(zip(COLUMNS, (int(one) for one in sums), strict=True))),
+            moved=moved,
         )
-        for row in rows
+        for run_id, moved, *sums in rows
     }
 
 
@@ -205,6 +207,32 @@ def recount(run_id: int) -> Counts:
         if state != TaskState.COMPUTING:
             counts.settled_percent += int(percent)
     return counts
+
+
+def check(run_id: int, *, repair: bool = False) -> dict[str, tuple[int, int]]:
+    """Compare the kept counts with a recount of the same moment, and mend them if asked to.
+
+    Mending adds the difference, as every other writer adds its change, so that it is exact even
+    while tasks are moving.
+
+    Returns:
+        Where they differed: name → (kept, counted); empty for a run in order.
+    """
+    with one_snapshot():
+        found = differences(read(run_id), recount(run_id))
+    if found and repair:
+        add(run_id, Counts(**{name: counted - kept for name, (kept, counted) in found.items()}))
+    return found
+
+
+@contextmanager
+def one_snapshot() -> Iterator[None]:
+    """A transaction in which all reads see the same moment."""
+    with transaction.atomic():
+        if connection.vendor == "postgresql":
+            with connection.cursor() as cursor:
+                cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        yield
 
 
 def differences(kept: Counts, counted: Counts) -> dict[str, tuple[int, int]]:

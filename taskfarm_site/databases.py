@@ -59,7 +59,7 @@ def sqlite(path: Path) -> dict[str, Any]:
 
 
 def postgresql(url: str) -> dict[str, Any]:
-    """A PostgreSQL server; query parameters (sslmode, connect_timeout, …) go to libpq as they are."""
+    """A PostgreSQL server; query parameters (sslmode, …) go to libpq as they are."""
     parts = urlsplit(url)
     options = dict(parse_qsl(parts.query))
     return {
@@ -76,7 +76,7 @@ def postgresql(url: str) -> dict[str, Any]:
 
 
 def pgserver(directory: Path, options: dict[str, str]) -> dict[str, Any]:
-    """The PostgreSQL that comes from PyPI, kept in ``directory`` and started at the first connection."""
+    """The PostgreSQL that comes from PyPI, kept in ``directory``, started on demand."""
     return {
         "ENGINE": "taskfarm_site.pgserver",
         "NAME": options.pop("name", "taskfarm"),

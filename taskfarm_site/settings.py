@@ -1,4 +1,4 @@
-"""All settings of the farm, read from the environment; ``docs/reference/settings.md`` documents each.
+"""All settings of the farm, read from the environment; see ``docs/reference/settings.md``.
 
 Without any variable set the farm serves this machine only, from an SQLite file beside
 ``manage.py``. Setting ``ALLOWED_HOSTS`` makes it a server for others: from then on nothing is

@@ -31,7 +31,8 @@ class ObjectParser(JSONParser):
         length = int(parser_context["request"].META.get("CONTENT_LENGTH") or 0)
         if length > settings.TASKFARM_MAX_BODY:
             raise TooLarge(
-                f"The body has {length} bytes; this farm takes {settings.TASKFARM_MAX_BODY} at most."
+                f"The body has {length} bytes; "
+                f"this farm takes {settings.TASKFARM_MAX_BODY} at most."
             )
         try:
             data = super().parse(stream, media_type, parser_context)

@@ -8,6 +8,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import ViewSet
 
+from accounts.verdicts import group_ids
 from runs import lifecycle, reports
 from runs.api import paging
 from runs.api.schema import INFO, RESTART_ALL
@@ -36,7 +37,7 @@ def run_of(request: Request, uuid: str, *, with_names: bool = False) -> Run:
         RunNotFound: there is none that the caller may see.
     """
     user = request.user
-    return reports.find_run(user, uuid, user.group_ids, with_names=with_names)
+    return reports.find_run(user, uuid, group_ids(user), with_names=with_names)
 
 
 class RunViewSet(ViewSet):
@@ -76,7 +77,7 @@ class RunViewSet(ViewSet):
     )
     def list(self, request: Request) -> Response:
         """All runs that the caller may see, oldest first, narrowed by the filters."""
-        visible = Run.objects.visible_to(request.user, request.user.group_ids)
+        visible = Run.objects.visible_to(request.user, group_ids(request.user))
         narrowed = RunFilter(request.query_params, queryset=visible)
         if not narrowed.is_valid():
             raise InvalidInput("A filter has no such value.", explain(narrowed.form))

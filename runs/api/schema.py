@@ -32,7 +32,7 @@ def INFO(known: list[str]) -> OpenApiParameter:
     )  # fmt: skip
 
 
-class FarmScheme(OpenApiAuthenticationExtension):  # type: ignore[misc]
+class FarmScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
     """The two ways to send credentials."""
 
     target_class = "accounts.authentication.FarmAuthentication"

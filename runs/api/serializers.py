@@ -73,7 +73,7 @@ class RunDetail(RunOutput):
 class RunList(serializers.Serializer[Any]):
     """The runs of a user."""
 
-    data = RunOutput(many=True)
+    data = RunOutput(many=True)  # type: ignore[assignment]  # the documented name
     next = serializers.CharField(allow_null=True, help_text="Address of the next page, if any.")
 
 
@@ -110,7 +110,7 @@ class ClaimOutput(TaskOutput):
 class TaskList(serializers.Serializer[Any]):
     """Some tasks of a run."""
 
-    data = TaskDetail(many=True)
+    data = TaskDetail(many=True)  # type: ignore[assignment]  # the documented name
     next = serializers.CharField(allow_null=True, help_text="Address of the next page, if any.")
 
 
@@ -147,7 +147,7 @@ class ErrorOutput(serializers.Serializer[Any]):
 
     detail = serializers.CharField(help_text="What was wrong, with which value, and what to do.")
     code = serializers.CharField(help_text="The same as a word that programs may rely on.")
-    errors = serializers.DictField(
+    errors = serializers.DictField(  # type: ignore[assignment]
         child=serializers.ListField(child=serializers.CharField()),
         required=False, help_text="For bad input: the reasons by field.",
     )  # fmt: skip

