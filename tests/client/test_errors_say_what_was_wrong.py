@@ -101,6 +101,19 @@ def test_fields_come_with_the_values_that_were_sent(stub: Stub, farm: TaskFarm) 
     assert caught.value.errors == {"status": ["Not a state.", "Too long."], "other": ["Missing."]}
 
 
+def test_a_field_that_the_detail_tells_about_is_not_told_twice(stub: Stub, farm: TaskFarm) -> None:
+    body = {"detail": "status: Not a state.", "code": "x", "errors": {"status": ["Not a state."]}}
+    stub.fault("PUT", "tasks/0", answer(400, body))
+    with pytest.raises(BadRequestError, match=r"Bad Request: status: Not a state\. \[status \(se"):
+        farm.setTaskInfo(0, "status", "blub")
+
+
+def test_unknown_information_comes_without_advice_about_the_uuid(farm: TaskFarm) -> None:
+    with pytest.raises(NotFoundError) as caught:
+        farm.info("blub")
+    assert "UUID" not in str(caught.value)
+
+
 def test_a_missing_run_comes_with_advice(stub: Stub) -> None:
     with pytest.raises(NotFoundError, match="'manageTF --list' shows the runs that you may see"):
         TaskFarm("user", "secret", uuid="0" * 32, url_base=stub.url)
@@ -143,3 +156,10 @@ def test_a_bad_argument_is_both_kinds_of_error() -> None:
 def test_a_host_that_does_not_exist_is_named(clock: FakeClock) -> None:
     with pytest.raises(TaskFarmError, match=r"http://nowhere\.invalid/api/token: .*known"):
         tfRuns("user", "secret", "http://nowhere.invalid", patience=0)
+
+
+def test_the_traceback_of_a_lost_connection_is_short(silent_stub: Stub) -> None:
+    with pytest.raises(TaskFarmError) as caught:
+        tfRuns("user", "secret", silent_stub.url)
+    assert caught.value.__cause__ is None
+    assert caught.value.__context__ is None

@@ -120,9 +120,9 @@ def test_a_task_is_read_and_changed(stub: Stub) -> None:
 def test_a_task_outside_the_run_is_refused_before_any_call(stub: Stub, task: int) -> None:
     farm = farm_of(stub)
     before = len(stub.calls)
-    with pytest.raises(RuntimeError, match="the tasks of this run are 0 to 3"):
+    with pytest.raises(RuntimeError, match="this run has 4 tasks, numbered from 0"):
         farm.getTaskInfo(task, "status")
-    with pytest.raises(RuntimeError, match="the tasks of this run are 0 to 3"):
+    with pytest.raises(RuntimeError, match="this run has 4 tasks, numbered from 0"):
         farm.setTaskInfo(task, "status", "done")
     assert len(stub.calls) == before
 

@@ -43,12 +43,13 @@ ERRORS: Mapping[int, type[ResponseError]] = {
     504: ServerUnavailableError,
 }
 
-HINTS: Mapping[int, str] = {
+HINTS: Mapping[object, str] = {
+    "run_not_found": "Check the UUID; 'manageTF --list' shows the runs that you may see.",
     403: "Ask the owner of the run or an administrator of the farm.",
-    404: "Check the UUID; 'manageTF --list' shows the runs that you may see.",
     413: "Send less at once.",
     500: "The fault is the server's; its administrator finds the reason in the server's log.",
 }
+"""What to do about an error, by the server's code for it or by its status."""
 
 FOREIGN = "This is not an answer of a Taskfarm server: check the address, and any proxy between."
 
@@ -75,10 +76,11 @@ def error_from(
     wait = retry_after(response)
     errors = _field_errors(body.get("errors"))
     detail = _detail(body, response)
-    usual = HINTS.get(status, "") if "detail" in body else FOREIGN
+    code = str(body.get("code", ""))
+    usual = HINTS.get(code) or HINTS.get(status, "") if "detail" in body else FOREIGN
     parts = [
         f"{_headline(response)}: {detail}",
-        _fields(errors, sent or {}),
+        _fields(errors, sent or {}, detail),
         f"The server asks to wait {wait:.0f} s." if wait else "",
         hint or usual,
     ]
@@ -86,7 +88,7 @@ def error_from(
     return ERRORS.get(status, default)(
         join(*parts),
         status=status,
-        code=str(body.get("code", "")),
+        code=code,
         detail=detail,
         errors=errors,
         retry_after=wait,
@@ -206,10 +208,14 @@ def _field_errors(errors: Json) -> dict[str, list[str]]:
     }
 
 
-def _fields(errors: Mapping[str, list[str]], sent: Mapping[str, object]) -> str:
-    """Write what is wrong with each field, and the value that was sent for it."""
-    lines = [
-        f"{name}: {' '.join(texts)}" + (f" (sent {sent[name]!r})" if name in sent else "")
-        for name, texts in errors.items()
-    ]
+def _fields(errors: Mapping[str, list[str]], sent: Mapping[str, object], detail: str) -> str:
+    """Write what is wrong with each field, unless `detail` says it, and what was sent for it."""
+    lines = []
+    for name, texts in errors.items():
+        told = all(text in detail for text in texts)
+        value = f"(sent {sent[name]!r})" if name in sent else ""
+        if not told:
+            lines.append(f"{name}: {' '.join(texts)} {value}".rstrip())
+        elif value:
+            lines.append(f"{name} {value}")
     return f"[{'; '.join(lines)}]" if lines else ""

@@ -269,7 +269,7 @@ class TaskFarm:
         number = _whole(task, "task")
         if not 0 <= number < self.numTasks:
             raise InvalidArgumentError(
-                f"There is no task {number}: the tasks of this run are 0 to {self.numTasks - 1}."
+                f"There is no task {number}: this run has {self.numTasks} tasks, numbered from 0."
             )
         return f"{self._run_path()}/tasks/{number}"
 

@@ -12,6 +12,7 @@ Rules of repetition, in one place:
 from __future__ import annotations
 
 import json
+import logging
 import os
 import platform
 import threading
@@ -36,6 +37,8 @@ from ._errors import (
     join,
 )
 from ._version import __version__
+
+log = logging.getLogger("taskfarm_worker")
 
 SHORT_PATIENCE = 30.0
 """Seconds: for people and scripts, who want to hear soon that a server is away."""
@@ -284,7 +287,7 @@ class ServerSession:
         error = trouble.error
         told = join(str(error), call.doubt) if trouble.doubtful else str(error)
         if trouble.doubtful and call.repeated is Repeat.NEVER:
-            raise AnswerLostError(told) from error
+            raise AnswerLostError(told)
         if trouble.passing and retrying.wait(told, trouble.wait):
             return
         if retrying.failures > 1:
@@ -367,11 +370,15 @@ class ServerSession:
         )
 
     def _transport_trouble(self, call: Call, error: requests.RequestException) -> Trouble:
+        """Judge what requests raised.
+
+        It goes to the log, not into the chain of causes: the four nested errors of the HTTP
+        libraries would bury the one line that matters in the output of a batch job.
+        """
+        log.debug("%r", error)
         reason = _transport.describe(error, self._timeout_for(call))
-        unreachable = ServerUnreachableError(f"{call.method} {self.url(call.path)}: {reason}")
-        unreachable.__cause__ = error
         return Trouble(
-            unreachable,
+            ServerUnreachableError(f"{call.method} {self.url(call.path)}: {reason}"),
             passing=_transport.worth_repeating(error),
             doubtful=_transport.worth_repeating(error) and not _transport.never_left(error),
             advice="Check the address (url_base, TASKFARM_URL), and that the server is running.",
