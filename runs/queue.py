@@ -37,12 +37,15 @@ class Claim:
 
 
 # The subquery is materialized, else the planner may run it once per row and claim more than it
-# should. The row locks are taken in the order of the numbers, which is that of the ids.
+# should. The row locks are taken in the order of the numbers, which is that of the ids. The pairs
+# are compared as pairs so that only the index task_by_state can serve: with state = 0 beside
+# number >= %s the planner may take the index of the numbers, while its statistics are behind, and
+# walk over a million finished tasks to find a waiting one.
 TAKE = """
 WITH picked AS {materialized} (
     SELECT id FROM runs_task
-    WHERE run_id = %s AND state = 0 AND number >= %s AND number < %s
-    ORDER BY number LIMIT %s {skip_locked}
+    WHERE run_id = %s AND (state, number) >= (0, %s) AND (state, number) < (0, %s)
+    ORDER BY state, number LIMIT %s {skip_locked}
 )
 UPDATE runs_task SET
     state = 1, attempt = attempt + 1, worker_id = %s, started = {now}, updated = {now}
@@ -110,6 +113,7 @@ def report_progress(*, run: Run, number: int, percent: float) -> None:
         TaskNotFound: the number is outside the run.
         StaleReport: nobody computes the task any more: it is done, failed or cancelled.
     """
+    check_number(run, number)
     if run_sql(PROGRESS, [percent, run.id, number]):
         return
     _settle_progress(run, number, percent)
@@ -130,6 +134,16 @@ def _settle_progress(run: Run, number: int, percent: float) -> None:
         raise stale(row, f"{percent:g} %")
 
 
+def check_number(run: Run, number: int) -> None:
+    """Refuse a number outside the run, before the database meets one that it cannot hold.
+
+    Raises:
+        TaskNotFound: it is outside.
+    """
+    if not 0 <= number < run.num_tasks:
+        raise TaskNotFound(number, run.num_tasks)
+
+
 def lock_one(run: Run, number: int) -> moves.Row:
     """Lock one task.
 
@@ -137,8 +151,7 @@ def lock_one(run: Run, number: int) -> moves.Row:
         TaskNotFound: the number is outside the run.
         RunNotFound: the run has been deleted meanwhile.
     """
-    if not 0 <= number < run.num_tasks:
-        raise TaskNotFound(number, run.num_tasks)
+    check_number(run, number)
     rows = moves.lock(run.id, moves.ONE, number)
     if not rows:
         raise RunNotFound(run.uuid.hex)

@@ -1,0 +1,147 @@
+"""Operations over whole runs while real processes claim and report."""
+
+import pytest
+from django.contrib.auth.models import User
+from django.db import transaction
+
+from runs import lifecycle, moves, queue, tallies
+from runs.errors import RunNotFound
+from runs.models import Attempt, Run, Tally, Task, Throughput
+from runs.states import Outcome, TaskState
+from tests import factories
+from tests.runs.processes import claimers, fire, results
+from tests.runs.threads import start, wait_until_blocked
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def test_restarts_while_four_workers_claim_lose_nothing(alice: User) -> None:
+    run = factories.run(alice, 400)
+    with claimers(run, "work", 4) as processes:
+        fire(processes)
+        for turn in range(6):
+            lifecycle.restart(run=run, everything=turn % 2 == 0)
+            factories_check_tallies(run)
+        results(processes)
+    worker = factories.worker(alice)
+    lifecycle.restart(run=run)  # what a restart took from a worker that had ended meanwhile
+    while claims := queue.claim(run=run, worker=worker, want=100):
+        for one in claims:
+            queue.report_outcome(run=run, number=one.number, outcome=Outcome.DONE)
+    assert tallies.read(run.id).done == 400
+    factories.check_books(run)
+
+
+def factories_check_tallies(run: Run) -> None:
+    """Kept and counted agree at one moment, even while tasks move."""
+    assert tallies.check(run.id) == {}
+
+
+def test_a_deletion_while_four_workers_report_leaves_no_row(alice: User) -> None:
+    other = factories.run(alice, 7)
+    run = factories.run(alice, 3000)
+    with claimers(run, "work", 4) as processes:
+        fire(processes)
+        while tallies.read(run.id).done < 50:
+            pass
+        assert lifecycle.delete_run(run=run) == 3000
+        results(processes)
+    for model in (Task, Attempt, Tally, Throughput):
+        assert not model.objects.filter(run_id=run.id).exists(), model
+    assert not Run.objects.filter(pk=run.pk).exists()
+    factories.check_books(other)
+
+
+def test_a_run_is_deleted_once(alice: User) -> None:
+    run = factories.run(alice, 5)
+    lifecycle.delete_run(run=run)
+    with pytest.raises(RunNotFound):
+        lifecycle.delete_run(run=run)
+
+
+def test_a_deletion_that_was_cut_short_hides_the_run_and_can_be_finished(
+    alice: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lifecycle, "PIECE", 10)
+    run = factories.run(alice, 100)
+    erase = lifecycle._erase_piece
+
+    def die_half_way(run_id: int, first: int, last: int) -> int:
+        if first >= 50:
+            raise KeyboardInterrupt
+        return erase(run_id, first, last)
+
+    monkeypatch.setattr(lifecycle, "_erase_piece", die_half_way)
+    with pytest.raises(KeyboardInterrupt):
+        lifecycle.delete_run(run=run)
+    assert not Run.objects.visible_to(alice).exists()
+    assert Task.objects.count() == 50
+    monkeypatch.setattr(lifecycle, "_erase_piece", erase)
+    assert lifecycle.sweep_deleted() == 1
+    assert factories.count_rows() == {
+        "Run": 0, "Worker": 0, "Task": 0, "Attempt": 0, "Tally": 0, "Throughput": 0
+    }  # fmt: skip
+
+
+@pytest.mark.postgresql
+def test_a_report_that_meets_a_restart_waits_and_sees_what_it_did(alice: User) -> None:
+    run, worker = factories.run(alice, 2), factories.worker(alice)
+    factories.advance(run, worker, computing=1)
+    with transaction.atomic():
+        rows = moves.lock(run.id, moves.ONE, 0)
+        slow = start(lambda: queue.report_outcome(run=run, number=0, outcome=Outcome.DONE))
+        wait_until_blocked()
+        change = moves.requeue(
+            run, rows, percent=0.0, outcome=Outcome.CANCELLED, why="restarted by alice"
+        )
+        tallies.add(run.id, change)
+    slow.result(timeout=20)
+    # The documented report names no attempt: it counts as one by hand at the restarted task.
+    assert list(run.attempts.values_list("attempt", "outcome").order_by("attempt")) == [
+        (1, Outcome.CANCELLED),
+        (2, Outcome.DONE),
+    ]
+    factories.check_books(run)
+
+
+@pytest.mark.postgresql
+def test_two_restarts_at_once_requeue_each_task_once(alice: User) -> None:
+    run, worker = factories.run(alice, 30), factories.worker(alice)
+    factories.advance(run, worker, computing=20)
+    with transaction.atomic():
+        moves.lock(run.id, moves.ONE, 0)
+        first = start(lambda: lifecycle.restart(run=run))
+        wait_until_blocked()
+        second = start(lambda: lifecycle.restart(run=run))
+    assert first.result(timeout=20) + second.result(timeout=20) == 20
+    assert run.attempts.count() == 20
+    factories.check_books(run)
+
+
+def test_a_restart_of_few_among_many_does_not_walk_the_run(
+    alice: User, monkeypatch: pytest.MonkeyPatch, django_assert_max_num_queries: object
+) -> None:
+    run, worker = factories.run(alice, 20_000), factories.worker(alice)
+    factories.advance(run, worker, done=3, failed=2, computing=2)
+    monkeypatch.setattr(lifecycle, "PIECE", 10)
+    # tallies; per state: BEGIN, lock, attempts, tasks, floor, tally, COMMIT; a fresh slot: 2 more.
+    with django_assert_max_num_queries(17):  # type: ignore[operator]
+        assert lifecycle.restart(run=run) == 4
+    factories.check_books(run)
+
+
+@pytest.mark.parametrize("few", [0, 20_000])
+def test_a_restart_finds_the_same_tasks_both_ways(
+    alice: User, monkeypatch: pytest.MonkeyPatch, few: int
+) -> None:
+    monkeypatch.setattr(lifecycle, "FEW", few)
+    monkeypatch.setattr(lifecycle, "PIECE", 7)
+    run, worker = factories.run(alice, 50), factories.worker(alice)
+    factories.advance(run, worker, done=5, failed=4, computing=6)
+    assert lifecycle.restart(run=run, by="alice") == 10
+    assert list(run.tasks.filter(state=TaskState.DONE).values_list("number", flat=True)) == [
+        0, 1, 2, 3, 4
+    ]  # fmt: skip
+    whys = set(run.attempts.filter(outcome=Outcome.CANCELLED).values_list("error", flat=True))
+    assert whys == {"restarted by alice"}
+    factories.check_books(run)
