@@ -5,6 +5,7 @@ Time is always the database's, never this process's and never a worker's.
 """
 
 import json
+from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
@@ -59,6 +60,14 @@ def fetch(statement: str, values: list[Any]) -> list[tuple[Any, ...]]:
     with connection.cursor() as cursor:
         cursor.execute(spell(statement, connection.vendor), values)
         return list(cursor.fetchall())
+
+
+def as_datetime(value: Any) -> datetime | None:
+    """A moment that raw SQL read: SQLite keeps text, in UTC."""
+    if not isinstance(value, str):
+        moment: datetime | None = value
+        return moment
+    return datetime.fromisoformat(value).replace(tzinfo=UTC)
 
 
 def as_list(values: list[int]) -> object:

@@ -15,9 +15,8 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 
 from django.db import connection, transaction
-from django.db.models import Max, Sum
 
-from runs.dialect import as_list, fetch, run_sql
+from runs.dialect import as_datetime, as_list, fetch, run_sql
 from runs.models import Tally
 from runs.states import TaskState
 
@@ -138,22 +137,23 @@ class Kept:
     """The counts of a run and when one of its tasks last changed its state."""
 
     counts: Counts
-    moved: datetime
+    moved: datetime | None
+
+
+LOOK = f"""
+SELECT run_id, MAX(updated), {", ".join(f"SUM({name})" for name in COLUMNS)}
+FROM runs_tally WHERE run_id {{in_list}} GROUP BY run_id
+"""
 
 
 def look(run_ids: list[int]) -> dict[int, Kept]:
     """Counts and last movement of several runs in one query."""
-    rows = (
-        Tally.objects.filter(run__in=run_ids)
-        .values_list("run_id")
-        .annotate(Max("updated"), *(Sum(name) for name in COLUMNS))
-    )
     return {
         run_id: Kept(
             counts=Counts(**dict(zip(COLUMNS, (int(one) for one in sums), strict=True))),
-            moved=moved,
+            moved=as_datetime(moved),
         )
-        for run_id, moved, *sums in rows
+        for run_id, moved, *sums in fetch(LOOK, [as_list(run_ids)])
     }
 
 

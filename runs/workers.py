@@ -27,6 +27,9 @@ def register(*, owner: Any, uuid: UUID, hostname: str, pid: int) -> Worker:
         raise WorkerExists(uuid.hex) from None
 
 
+FIND = "SELECT id FROM runs_worker WHERE uuid = %s AND owner_id = %s"
+
+
 def find(*, owner: Any, uuid: str) -> Worker:
     """The owner's worker with this UUID.
 
@@ -34,9 +37,12 @@ def find(*, owner: Any, uuid: str) -> Worker:
         WorkerNotFound: there is none, it is another user's, or the UUID is malformed.
     """
     try:
-        return Worker.objects.get(uuid=UUID(hex=uuid), owner=owner)
-    except (ValueError, Worker.DoesNotExist):
-        raise WorkerNotFound(uuid) from None
+        rows = fetch(FIND, [UUID(hex=uuid).hex, owner.pk])
+    except ValueError:
+        rows = []
+    if not rows:
+        raise WorkerNotFound(uuid)
+    return Worker.from_db("default", ["id", "uuid", "owner_id"], [rows[0][0], uuid, owner.pk])
 
 
 SEEN = """

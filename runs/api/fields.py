@@ -1,8 +1,24 @@
 """Fields that take a value as it is or refuse it: no ``"10"`` for a number, no unknown names."""
 
+import reprlib
 from typing import Any
+from uuid import UUID
 
 from rest_framework import serializers
+
+_short = reprlib.Repr()
+_short.maxlevel = 3
+_short.maxstring = _short.maxlong = _short.maxother = 40
+
+
+def shown(value: object) -> str:
+    """A given value as an error quotes it: short, however long or deeply nested it is."""
+    return _short.repr(value)
+
+
+def printable(name: str) -> str:
+    """A given field name as an error can carry it: short, half surrogate pairs spelled out."""
+    return name[:64].encode(errors="backslashreplace").decode()
 
 
 class StrictIntegerField(serializers.IntegerField):
@@ -13,7 +29,7 @@ class StrictIntegerField(serializers.IntegerField):
     def to_internal_value(self, data: Any) -> int:
         """The number."""
         if isinstance(data, bool) or not isinstance(data, int):
-            self.fail("kind", value=repr(data)[:40])
+            self.fail("kind", value=shown(data))
         return data
 
 
@@ -25,7 +41,7 @@ class StrictFloatField(serializers.FloatField):
     def to_internal_value(self, data: Any) -> float:
         """The number."""
         if isinstance(data, bool) or not isinstance(data, int | float):
-            self.fail("kind", value=repr(data)[:40])
+            self.fail("kind", value=shown(data))
         try:
             return float(data)
         except OverflowError:
@@ -40,8 +56,30 @@ class StrictCharField(serializers.CharField):
     def to_internal_value(self, data: Any) -> str:
         """The text, without blanks around it."""
         if not isinstance(data, str):
-            self.fail("kind", value=repr(data)[:40])
+            self.fail("kind", value=shown(data))
         return str(super().to_internal_value(data))
+
+
+class StrictChoiceField(serializers.ChoiceField):
+    """One of some strings."""
+
+    default_error_messages = {"unknown": "Must be one of {known}, not {value}."}
+
+    def to_internal_value(self, data: Any) -> str:
+        """The choice."""
+        if not isinstance(data, str) or data not in self.choices:
+            self.fail("unknown", known=", ".join(self.choices), value=shown(data))
+        return data
+
+
+class StrictUUIDField(serializers.UUIDField):
+    """A UUID as a string: no number."""
+
+    def to_internal_value(self, data: Any) -> UUID:
+        """The UUID."""
+        if not isinstance(data, str):
+            self.fail("invalid")
+        return super().to_internal_value(data)
 
 
 class StrictSerializer(serializers.Serializer[Any]):
@@ -53,6 +91,9 @@ class StrictSerializer(serializers.Serializer[Any]):
         if unknown:
             known = ", ".join(self.fields)
             raise serializers.ValidationError(
-                {name[:64]: [f"Unknown field; known are: {known}."] for name in unknown[:10]}
+                {
+                    printable(name): [f"Unknown field; known are: {known}."]
+                    for name in unknown[:10]
+                }
             )
         return super().to_internal_value(data)

@@ -1,5 +1,6 @@
 """Lists in pages: ``after`` the last row of the page before, at most ``limit`` rows."""
 
+import re
 from typing import Any
 
 from drf_spectacular.types import OpenApiTypes
@@ -13,6 +14,7 @@ PARAMETERS = [
     OpenApiParameter("limit", OpenApiTypes.INT32, description="Rows at most."),
 ]
 FARTHEST = 2**63 - 1
+NUMBER = re.compile(r"-?[0-9]{1,19}")
 
 
 def position(request: Request, *, most: int, default: int, start: int = -1) -> tuple[int, int]:
@@ -30,7 +32,7 @@ def number(request: Request, name: str, *, default: int, least: int, most: int) 
     text = request.query_params.get(name)
     if text is None:
         return default
-    value = int(text) if text.isascii() and text.lstrip("-").isdigit() and len(text) < 20 else None
+    value = int(text) if NUMBER.fullmatch(text) else None
     if value is None or not least <= value <= most:
         reason = f"Must be a whole number from {least} to {most}, not {text[:40]!r}."
         raise InvalidInput(f"{name}: {reason}", {name: [reason]})

@@ -30,16 +30,6 @@ YES_AND_NO = {"True": True, "true": True, "False": False, "false": False}
 LIST_LIMIT = 10_000
 
 
-def run_of(request: Request, uuid: str, *, with_names: bool = False) -> Run:
-    """The caller's run; ``with_names`` fetches its owner and group in the same query.
-
-    Raises:
-        RunNotFound: there is none that the caller may see.
-    """
-    user = request.user
-    return reports.find_run(user, uuid, group_ids(user), with_names=with_names)
-
-
 class RunViewSet(ViewSet):
     """Runs."""
 
@@ -98,7 +88,7 @@ class RunViewSet(ViewSet):
         info = request.query_params.get("info", "")
         if info not in ("", *RUN_INFO):
             raise UnknownInfo(info, RUN_INFO)
-        run = run_of(request, uuid, with_names=not info)
+        run = (reports.find_workable if info else reports.find_run)(request.user, uuid)
         progress = reports.progress(run)
         if info:
             return Response({info: show_counts(progress)[info]})
@@ -112,7 +102,7 @@ class RunViewSet(ViewSet):
     )
     def destroy(self, request: Request, uuid: str) -> Response:
         """Delete the run with all its tasks and attempts, for good."""
-        lifecycle.delete_run(run=run_of(request, uuid))
+        lifecycle.delete_run(run=reports.find_workable(request.user, uuid))
         return Response(status=204)
 
     @extend_schema(
@@ -133,7 +123,7 @@ class RunViewSet(ViewSet):
         if everything not in YES_AND_NO:
             raise UnknownInfo(everything, list(YES_AND_NO), what="value of 'all'")
         lifecycle.restart(
-            run=run_of(request, uuid),
+            run=reports.find_workable(request.user, uuid),
             everything=YES_AND_NO[everything],
             by=request.user.get_username(),
         )

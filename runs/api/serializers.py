@@ -7,9 +7,11 @@ from rest_framework import serializers
 
 from runs.api.fields import (
     StrictCharField,
+    StrictChoiceField,
     StrictFloatField,
     StrictIntegerField,
     StrictSerializer,
+    StrictUUIDField,
 )
 from runs.models import Run, Task
 from runs.reports import Progress, state_of
@@ -118,7 +120,7 @@ class TaskInput(StrictSerializer):
     """A change of a task: its percentage, its status, or both."""
 
     percentCompleted = StrictFloatField(required=False, min_value=0, max_value=100)
-    status = serializers.ChoiceField(SETTABLE, required=False, help_text="`done` alone sets 100 %.")
+    status = StrictChoiceField(SETTABLE, required=False, help_text="`done` alone sets 100 %.")
 
     def validate(self, attrs: Any) -> Any:
         """Refuse a change that changes nothing."""
@@ -130,7 +132,7 @@ class TaskInput(StrictSerializer):
 class WorkerInput(StrictSerializer):
     """A process that registers."""
 
-    uuid = serializers.UUIDField(help_text="Chosen by the worker, its own; hex, dashes allowed.")
+    uuid = StrictUUIDField(help_text="Chosen by the worker, its own; hex, dashes allowed.")
     hostname = StrictCharField(max_length=255)
     pid = StrictIntegerField(min_value=0, max_value=BIGINT)
 

@@ -8,7 +8,6 @@ from rest_framework.viewsets import ViewSet
 
 from runs import lifecycle, queue, reports, workers
 from runs.api import paging
-from runs.api.runs import run_of
 from runs.api.schema import INFO
 from runs.api.serializers import (
     ClaimInput,
@@ -60,7 +59,7 @@ class TaskViewSet(ViewSet):
         body = ClaimInput(data=request.data)
         body.is_valid(raise_exception=True)
         worker = workers.find(owner=request.user, uuid=body.validated_data["worker_uuid"])
-        claims = queue.claim(run=run_of(request, uuid), worker=worker)
+        claims = queue.claim(run=reports.find_workable(request.user, uuid), worker=worker)
         if not claims:
             return Response(status=204)
         one = claims[0]
@@ -87,7 +86,7 @@ class TaskViewSet(ViewSet):
         info = request.query_params.get("info", "")
         if info not in ("", *TASK_INFO):
             raise UnknownInfo(info, TASK_INFO)
-        run = run_of(request, uuid)
+        run = reports.find_workable(request.user, uuid)
         shown = show_task(reports.find_task(run, task_number(number, run.num_tasks)))
         if not info:
             return Response(shown)
@@ -113,7 +112,7 @@ class TaskViewSet(ViewSet):
         """
         body = TaskInput(data=request.data)
         body.is_valid(raise_exception=True)
-        run = run_of(request, uuid)
+        run = reports.find_workable(request.user, uuid)
         status = body.validated_data.get("status")
         lifecycle.change_task(
             run=run,
@@ -140,7 +139,7 @@ class TaskViewSet(ViewSet):
         if status is not None and status not in STATES:
             reason = f"There is no status {status[:40]!r}; it can be one of {', '.join(STATES)}."
             raise InvalidInput(reason, {"status": [reason]})
-        run = run_of(request, uuid)
+        run = reports.find_workable(request.user, uuid)
         after, limit = paging.position(request, most=LIST_LIMIT, default=100)
         tasks = reports.tasks_page(
             run, state=STATES[status] if status else None, after=after, limit=limit + 1
