@@ -1,0 +1,167 @@
+"""``manage.py`` for runs: what each prints, how it refuses, its exit code."""
+
+import io
+import json
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Group, User
+from django.core.management import CommandError, call_command
+
+from runs.models import Run, Tally
+from tests import factories
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def manage(*words: str, **options: Any) -> str:
+    """What a command prints on standard output."""
+    out = io.StringIO()
+    call_command(*words, stdout=out, stderr=io.StringIO(), **options)
+    return out.getvalue()
+
+
+def test_createrun_prints_just_the_uuid(alice: User) -> None:
+    group = Group.objects.create(name="glaciers")
+    alice.groups.add(group)
+    uuid = manage(
+        "createrun", "--tasks", "12", "--name", "tiles", "--namespace", "cryosat",
+        "--owner", "alice", "--group", "glaciers",
+    )  # fmt: skip
+    run = Run.objects.get()
+    assert uuid == f"{run.uuid.hex}\n"
+    assert (run.num_tasks, run.name, run.namespace) == (12, "tiles", "cryosat")
+    assert (run.owner, run.group) == (alice, group)
+
+
+def test_createrun_needs_no_owner_where_there_is_one_user(alice: User) -> None:
+    manage("createrun", "--tasks", "1")
+    assert Run.objects.get().owner == alice
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (["--tasks", "-1"], "from 0 to"),
+        (["--tasks", "999999999999"], "from 0 to"),
+        (["--tasks", "many"], "invalid int value"),
+        ([], "--tasks"),
+        (["--tasks", "1", "--owner", "zoe"], "no active user 'zoe'"),
+        (["--tasks", "1", "--group", "zoo"], "no group 'zoo'"),
+    ],
+)
+def test_createrun_refuses_and_creates_nothing(alice: User, words: list[str], reason: str) -> None:
+    with pytest.raises(CommandError, match=reason):
+        manage("createrun", *words)
+    assert not Run.objects.exists()
+
+
+def test_createrun_asks_whose_where_there_are_several(alice: User, bob: User) -> None:
+    with pytest.raises(CommandError, match="--owner"):
+        manage("createrun", "--tasks", "1")
+
+
+def test_createrun_without_any_user_says_how_to_make_one(db: None) -> None:
+    with pytest.raises(CommandError, match="adduser"):
+        manage("createrun", "--tasks", "1")
+
+
+def test_runs_lists_newest_first_with_counts(alice: User, bob: User) -> None:
+    factories.advance(factories.run(alice, 4, name="old"), factories.worker(alice), done=4)
+    factories.run(bob, 7, name="new")
+    lines = manage("runs").splitlines()[1:]
+    assert [line.split()[-1] for line in lines] == ["new", "old"]
+    assert lines[1].split()[1:3] == ["finished", "100.0%"]
+    assert [row["name"] for row in json.loads(manage("runs", "--json"))] == ["new", "old"]
+    assert "new" not in manage("runs", "--owner", "alice")
+    assert "old" not in manage("runs", "--state", "active")
+    assert "old" not in manage("runs", "--limit", "1")
+
+
+def test_run_shows_one_run(alice: User) -> None:
+    run = factories.run(alice, 5, name="tiles")
+    factories.advance(run, factories.worker(alice), done=1, failed=1, computing=1)
+    shown = json.loads(manage("run", run.uuid.hex, "--json"))
+    assert shown["numDone"] == shown["numFailed"] == shown["numComputing"] == 1
+    assert shown["numWaiting"] == 2
+    assert shown["state"] == "active"
+    assert "numWaiting" in manage("run", run.uuid.hex[:6])
+
+
+@pytest.mark.parametrize("command", ["run", "restart", "deleterun", "checktallies"])
+@pytest.mark.parametrize(
+    ("uuid", "reason"), [("f" * 32, "There is no run"), ("xyz", "no UUID"), ("a" * 40, "no UUID")]
+)
+def test_an_unknown_run_is_refused(alice: User, command: str, uuid: str, reason: str) -> None:
+    factories.run(alice, 3)
+    with pytest.raises(CommandError, match=reason):
+        manage(command, uuid)
+
+
+def test_an_ambiguous_start_is_refused(alice: User) -> None:
+    runs = [factories.run(alice, 1) for _ in range(40)]
+    starts = [run.uuid.hex[0] for run in runs]
+    start = max(starts, key=starts.count)
+    with pytest.raises(CommandError, match="More than one"):
+        manage("deleterun", start, "--yes")
+    assert Run.objects.count() == 40
+
+
+def test_restart_says_how_many(alice: User) -> None:
+    run = factories.run(alice, 9)
+    factories.advance(run, factories.worker(alice), done=2, failed=1, computing=3)
+    assert "Restarted 4 tasks" in manage("restart", run.uuid.hex)
+    assert "Restarted 2 tasks" in manage("restart", run.uuid.hex, "--all")
+    factories.check_books(run)
+
+
+def test_deleterun_deletes_for_good(alice: User) -> None:
+    run = factories.run(alice, 9)
+    assert "with 9 tasks" in manage("deleterun", run.uuid.hex, "--yes")
+    assert sum(factories.count_rows().values()) == 0
+
+
+def test_deleterun_asks_on_a_terminal(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = factories.run(alice, 9)
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    monkeypatch.setattr("builtins.input", lambda question: "n")
+    with pytest.raises(CommandError, match="Nothing was deleted"):
+        manage("deleterun", run.uuid.hex)
+    monkeypatch.setattr("builtins.input", lambda question: "yes")
+    manage("deleterun", run.uuid.hex)
+    assert not Run.objects.exists()
+
+
+def test_checktallies_finds_repairs_and_tells_by_its_exit_code(alice: User) -> None:
+    run = factories.run(alice, 9)
+    other = factories.run(alice, 9)
+    assert "2 runs checked, 0 repaired" in manage("checktallies")
+    Tally.objects.filter(run=run).update(waiting=4)
+    with pytest.raises(CommandError, match="1 of 2 runs are wrong"):
+        manage("checktallies")
+    manage("checktallies", other.uuid.hex)
+    assert "1 repaired" in manage("checktallies", "--repair")
+    manage("checktallies")
+    factories.check_books(run)
+
+
+def test_checktallies_finishes_deletions_that_were_cut_short(alice: User) -> None:
+    from django.db.models.functions import Now
+
+    Run.objects.filter(pk=factories.run(alice, 9).pk).update(deleted=Now())
+    assert "Finished deleting 1" in manage("checktallies")
+    assert sum(factories.count_rows().values()) == 0
+
+
+def test_the_bar_is_drawn_on_a_terminal_only() -> None:
+    from runs.management.runs import with_bar
+
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    terminal, pipe = Terminal(), io.StringIO()
+    assert list(with_bar(range(4), total=4, stream=terminal)) == [0, 1, 2, 3]
+    assert list(with_bar(range(4), total=4, stream=pipe)) == [0, 1, 2, 3]
+    assert terminal.getvalue().endswith("100 %\n")
+    assert pipe.getvalue() == ""
