@@ -5,7 +5,9 @@ import binascii
 import time
 from typing import Any
 
+from axes.handlers.proxy import AxesProxyHandler
 from django.contrib.auth import authenticate
+from django.http import HttpRequest
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import APIException, AuthenticationFailed
 from rest_framework.request import Request
@@ -15,6 +17,8 @@ from rest_framework_simplejwt.exceptions import InvalidToken
 from accounts import verdicts
 
 REALM = 'Basic realm="taskfarm", charset="UTF-8"'
+LONGEST_NAME = 255
+"""The book of failed logins holds no longer name, and no account has one."""
 
 
 class LockedOut(APIException):
@@ -68,15 +72,19 @@ def identify(header: str, request: Request) -> Any:
 
 
 def split_basic(encoded: str) -> tuple[str, str]:
-    """User and password of a Basic header.
+    """User and password of a Basic header, in UTF-8 or, as older clients send it, Latin-1.
 
     Raises:
         AuthenticationFailed: it is not the base64 of ``user:password``.
     """
     try:
-        text = base64.b64decode(encoded, validate=True).decode()
-    except (binascii.Error, UnicodeDecodeError, ValueError):
-        text = ""
+        raw = base64.b64decode(encoded, validate=True)
+    except (binascii.Error, ValueError):
+        raw = b""
+    try:
+        text = raw.decode()
+    except UnicodeDecodeError:
+        text = raw.decode("latin-1")
     name, colon, password = text.partition(":")
     if not colon or "\x00" in text:
         raise AuthenticationFailed(
@@ -121,9 +129,21 @@ def by_password(name: str, password: str, request: Request) -> tuple[Any, float]
         AuthenticationFailed: the password is wrong, or there is no such active account.
         LockedOut: there were too many wrong ones before.
     """
-    user = authenticate(request._request, username=name, password=password)
+    plain = request._request
+    prepare_books(plain)
+    user = (
+        authenticate(plain, username=name, password=password) if len(name) <= LONGEST_NAME else None
+    )
     if user is None:
-        if getattr(request._request, "axes_locked_out", False):
+        if getattr(plain, "axes_locked_out", False):
             raise LockedOut
         raise AuthenticationFailed("Wrong user or password.", code="wrong_password")
+    # Nobody is logged in here, so axes must be told that the wrong passwords before are forgiven.
+    AxesProxyHandler.user_logged_in(sender=by_password, request=plain, user=user)
     return user, verdicts.LAPSE
+
+
+def prepare_books(request: HttpRequest) -> None:
+    """Let axes note the request; its book cannot hold the NUL that an address may have."""
+    AxesProxyHandler.update_request(request)
+    request.axes_path_info = request.axes_path_info.replace("\x00", "")  # type: ignore[attr-defined]

@@ -1,5 +1,6 @@
 """What happens after too many failed logins, and whose they are."""
 
+from ipaddress import ip_address
 from typing import Any
 
 from django.conf import settings
@@ -7,6 +8,8 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 
 DETAIL = "Too many failed logins for this user from this address: try again later."
+LOCAL = "127.0.0.1"
+"""Whose requests come through a Unix socket: they have no address, but are of this machine."""
 
 
 def respond(
@@ -31,9 +34,16 @@ def client_address(request: HttpRequest) -> str:
     Each proxy appends the address that it was called from, so with ``TASKFARM_PROXIES=n`` the n-th
     from the right was written by a proxy of ours; anything left of it may be made up.
     """
-    peer = str(request.META.get("REMOTE_ADDR") or "unix")
+    peer = address(request.META.get("REMOTE_ADDR", "")) or LOCAL
     chain = [part.strip() for part in request.META.get("HTTP_X_FORWARDED_FOR", "").split(",")]
     trusted = settings.PROXIES
-    if trusted and len(chain) >= trusted and chain[-trusted]:
-        return str(chain[-trusted])
-    return peer
+    told = address(chain[-trusted]) if 0 < trusted <= len(chain) else None
+    return told or peer
+
+
+def address(text: str) -> str | None:
+    """The IP address in this text, without the zone of a link-local one; None if it is none."""
+    try:
+        return str(ip_address(text.partition("%")[0]))
+    except ValueError:
+        return None

@@ -1,12 +1,32 @@
 """Filters of lists, the same for the API and the pages."""
 
+from datetime import UTC
 from typing import Any
 
 import django_filters
+from django.core.exceptions import ValidationError
 from django.db.models import Q
 
 from runs import reports
 from runs.models import Run, RunQuerySet
+
+
+class InstantField(django_filters.fields.IsoDateTimeField):  # type: ignore[misc]
+    """A moment that every database can hold, also in UTC."""
+
+    def clean(self, value: Any) -> Any:
+        """The moment, or None for an empty value."""
+        moment = super().clean(value)
+        try:
+            return moment and moment.astimezone(UTC)
+        except OverflowError:
+            raise ValidationError(self.error_messages["invalid"], code="invalid") from None
+
+
+class InstantFilter(django_filters.IsoDateTimeFilter):  # type: ignore[misc]
+    """Compares with a moment in ISO 8601."""
+
+    field_class = InstantField
 
 
 class RunFilter(django_filters.FilterSet):  # type: ignore[misc]
@@ -21,12 +41,10 @@ class RunFilter(django_filters.FilterSet):  # type: ignore[misc]
         label="State",
         empty_label="any state",
     )
-    created_after = django_filters.IsoDateTimeFilter(
+    created_after = InstantFilter(
         field_name="created", lookup_expr="gte", label="Created at or after"
     )
-    created_before = django_filters.IsoDateTimeFilter(
-        field_name="created", lookup_expr="lt", label="Created before"
-    )
+    created_before = InstantFilter(field_name="created", lookup_expr="lt", label="Created before")
     search = django_filters.CharFilter(
         method="filter_search", label="Name, namespace or start of the UUID"
     )

@@ -7,7 +7,8 @@ Every refusal under ``/api/`` is ``{"detail": "…", "code": "…"}``; bad input
 import logging
 from typing import Any
 
-from django.core.exceptions import PermissionDenied
+from django.conf import settings
+from django.core.exceptions import PermissionDenied, RequestDataTooBig
 from django.db import InterfaceError, OperationalError, connection
 from django.http import Http404, HttpRequest, JsonResponse
 from rest_framework import exceptions
@@ -37,6 +38,8 @@ def handle(error: Exception, context: dict[str, Any]) -> Response | None:
         return unavailable(error)
     if isinstance(error, Http404):
         return respond(404, "There is nothing at this address.", "not_found")
+    if isinstance(error, RequestDataTooBig):
+        return respond(413, too_large(), "too_large")
     if isinstance(error, PermissionDenied):
         return respond(403, "You may not do this.", "permission_denied")
     if isinstance(error, exceptions.APIException):
@@ -74,8 +77,7 @@ def refused(error: exceptions.APIException) -> Response:
     """What the framework refuses: bad input, wrong credentials, methods, media types."""
     if isinstance(error, exceptions.ValidationError):
         fields = flatten(error.detail)
-        detail = "; ".join(f"{name}: {' '.join(texts)}" for name, texts in fields.items())
-        return respond(error.status_code, detail, "invalid", fields)
+        return respond(error.status_code, in_words(fields), "invalid", fields)
     code = error.get_codes()
     response = respond(
         error.status_code, str(error.detail), code if isinstance(code, str) else error.default_code
@@ -85,6 +87,16 @@ def refused(error: exceptions.APIException) -> Response:
     if wait := getattr(error, "wait", None):
         response["Retry-After"] = str(int(wait))
     return response
+
+
+def in_words(fields: dict[str, list[str]]) -> str:
+    """The reasons by field as one sentence for people."""
+    return "; ".join(f"{name}: {' '.join(reasons)}" for name, reasons in fields.items())
+
+
+def too_large() -> str:
+    """The sentence for a body above the limit; it was not read."""
+    return f"The body is too large: this farm takes {settings.TASKFARM_MAX_BODY} bytes at most."
 
 
 def flatten(detail: Any) -> dict[str, list[str]]:

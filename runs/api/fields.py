@@ -91,9 +91,6 @@ class StrictSerializer(serializers.Serializer[Any]):
         if unknown:
             known = ", ".join(self.fields)
             raise serializers.ValidationError(
-                {
-                    printable(name): [f"Unknown field; known are: {known}."]
-                    for name in unknown[:10]
-                }
+                {printable(name): [f"Unknown field; known are: {known}."] for name in unknown[:10]}
             )
         return super().to_internal_value(data)

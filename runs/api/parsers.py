@@ -3,15 +3,9 @@
 from typing import IO, Any
 
 from django.conf import settings
-from rest_framework.exceptions import APIException, ParseError
+from django.core.exceptions import RequestDataTooBig
+from rest_framework.exceptions import ParseError
 from rest_framework.parsers import JSONParser
-
-
-class TooLarge(APIException):
-    """The body is larger than this farm takes."""
-
-    status_code = 413
-    default_code = "too_large"
 
 
 class ObjectParser(JSONParser):
@@ -25,15 +19,12 @@ class ObjectParser(JSONParser):
         """The object.
 
         Raises:
-            TooLarge: the body is above the limit; it is not read.
+            RequestDataTooBig: the body is above the limit; it is not read.
             ParseError: it is not JSON, or no object.
         """
         length = int(parser_context["request"].META.get("CONTENT_LENGTH") or 0)
         if length > settings.TASKFARM_MAX_BODY:
-            raise TooLarge(
-                f"The body has {length} bytes; "
-                f"this farm takes {settings.TASKFARM_MAX_BODY} at most."
-            )
+            raise RequestDataTooBig
         try:
             data = super().parse(stream, media_type, parser_context)
         except RecursionError:

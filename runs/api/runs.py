@@ -6,12 +6,13 @@ from django.contrib.auth.models import Group
 from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.viewsets import ViewSet
 
 from accounts.verdicts import group_ids
 from runs import lifecycle, reports
 from runs.api import paging
-from runs.api.schema import INFO, RESTART_ALL
+from runs.api.base import FarmViewSet
+from runs.api.errors import in_words
+from runs.api.schema import INFO, RESTART_ALL, filters_of
 from runs.api.serializers import (
     RunDetail,
     RunInput,
@@ -30,7 +31,7 @@ YES_AND_NO = {"True": True, "true": True, "False": False, "false": False}
 LIST_LIMIT = 10_000
 
 
-class RunViewSet(ViewSet):
+class RunViewSet(FarmViewSet):
     """Runs."""
 
     @extend_schema(
@@ -62,7 +63,7 @@ class RunViewSet(ViewSet):
         tags=["runs"],
         operation_id="list_runs",
         summary="List the runs",
-        parameters=[RunFilter, *paging.PARAMETERS],
+        parameters=[*filters_of(RunFilter), *paging.PARAMETERS],
         responses={200: RunList},
     )
     def list(self, request: Request) -> Response:
@@ -70,7 +71,8 @@ class RunViewSet(ViewSet):
         visible = Run.objects.visible_to(request.user, group_ids(request.user))
         narrowed = RunFilter(request.query_params, queryset=visible)
         if not narrowed.is_valid():
-            raise InvalidInput("A filter has no such value.", explain(narrowed.form))
+            reasons = explain(narrowed.form)
+            raise InvalidInput(in_words(reasons), reasons)
         after, limit = paging.position(request, most=LIST_LIMIT, default=LIST_LIMIT)
         runs = narrowed.qs.select_related("owner", "group").filter(id__gt=after).order_by("id")
         rows = [show_run(run) for run in runs[: limit + 1]]

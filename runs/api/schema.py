@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django_filters import FilterSet, IsoDateTimeFilter
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter
@@ -10,6 +11,7 @@ ERRORS = {
     "400": "The input is wrong; `errors` says where and why. Nothing was changed.",
     "401": "The credentials are missing, wrong or expired.",
     "404": "There is no such thing, or it is not yours to see.",
+    "406": "`Accept` asks for something else than `application/json`.",
     "409": "The state of things does not allow it now. Nothing was changed.",
     "413": "The body is larger than this farm takes.",
     "415": "The body is not `application/json`.",
@@ -30,6 +32,19 @@ def INFO(known: list[str]) -> OpenApiParameter:
         "info", OpenApiTypes.STR, enum=["", *known],
         description="Only this one value. Anything else is a 404.",
     )  # fmt: skip
+
+
+def filters_of(filterset: type[FilterSet]) -> list[OpenApiParameter]:
+    """The query parameters that a list's filters understand."""
+    return [
+        OpenApiParameter(
+            name,
+            OpenApiTypes.DATETIME if isinstance(one, IsoDateTimeFilter) else OpenApiTypes.STR,
+            enum=[value for value, _ in one.extra.get("choices", ())] or None,
+            description=f"{one.label}.",
+        )
+        for name, one in filterset.base_filters.items()
+    ]
 
 
 class FarmScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]

@@ -4,10 +4,10 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.viewsets import ViewSet
 
 from runs import lifecycle, queue, reports, workers
 from runs.api import paging
+from runs.api.base import FarmViewSet
 from runs.api.schema import INFO
 from runs.api.serializers import (
     ClaimInput,
@@ -25,7 +25,7 @@ STATES = {state.label: state for state in TaskState}
 LIST_LIMIT = 1000
 
 
-class TaskViewSet(ViewSet):
+class TaskViewSet(FarmViewSet):
     """Tasks of a run."""
 
     @extend_schema(

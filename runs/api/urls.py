@@ -2,9 +2,9 @@
 
 from django.urls import path, re_path
 from django.views.decorators.csrf import csrf_exempt
-from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
 from accounts.api import TokenView
+from runs.api.base import DocsView, SchemaView
 from runs.api.errors import unknown_address
 from runs.api.runs import RunViewSet
 from runs.api.tasks import TaskViewSet
@@ -23,8 +23,8 @@ urlpatterns = [
     re_path(r"^runs/(?P<uuid>[^/]+)/tasks/(?P<number>-?[0-9]+)$", one_task, name="api-task"),
     path("token", TokenView.as_view(), name="api-token"),
     path("worker", WorkerViewSet.as_view({"post": "create"}), name="api-worker-create"),
-    path("schema/", SpectacularAPIView.as_view(), name="api-schema"),
-    path("docs/", SpectacularSwaggerSplitView.as_view(url_name="api-schema"), name="api-docs"),
+    path("schema/", SchemaView.as_view(), name="api-schema"),
+    path("docs/", DocsView.as_view(), name="api-docs"),
     path("", csrf_exempt(unknown_address)),
     path("<path:path>", csrf_exempt(unknown_address)),
 ]

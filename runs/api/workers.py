@@ -3,13 +3,13 @@
 from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.viewsets import ViewSet
 
 from runs import workers
+from runs.api.base import FarmViewSet
 from runs.api.serializers import WorkerInput, WorkerOutput
 
 
-class WorkerViewSet(ViewSet):
+class WorkerViewSet(FarmViewSet):
     """Workers."""
 
     @extend_schema(

@@ -1,0 +1,64 @@
+"""What the views of the API share."""
+
+from io import BytesIO
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpRequest
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
+from rest_framework.exceptions import ParseError
+from rest_framework.renderers import JSONRenderer
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+from rest_framework.viewsets import ViewSet
+
+
+class FarmViewSet(ViewSet):
+    """Calls whose body may come in chunks, without a length."""
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        """Check the caller, then take the body in."""
+        super().initial(request, *args, **kwargs)
+        take_chunks(request._request)
+
+
+def take_chunks(request: HttpRequest) -> None:
+    """Read a body of unknown length, which Django would pass over, up to one byte too many.
+
+    Raises:
+        ParseError: the chunks are garbled, or the client went away.
+    """
+    meta = request.META
+    if meta.get("CONTENT_LENGTH") or not meta.get("wsgi.input_terminated"):
+        return
+    try:
+        body = meta["wsgi.input"].read(settings.TASKFARM_MAX_BODY + 1)
+    except OSError as error:
+        raise ParseError("The chunks of the body are garbled.") from error
+    meta["CONTENT_LENGTH"] = str(len(body))
+    request._stream = BytesIO(body)
+
+
+class JsonErrors(APIView):
+    """A view that answers in another format, but refuses in JSON like all others."""
+
+    def finalize_response(
+        self, request: Request, response: Response, *args: Any, **kwargs: Any
+    ) -> Response:
+        """Render a refusal as JSON."""
+        response = super().finalize_response(request, response, *args, **kwargs)
+        if response.exception:
+            response.accepted_renderer = JSONRenderer()
+            response.accepted_media_type = "application/json"
+        return response
+
+
+class SchemaView(JsonErrors, SpectacularAPIView):
+    """The OpenAPI schema."""
+
+
+class DocsView(JsonErrors, SpectacularSwaggerSplitView):
+    """The schema as a page to read and try."""
+
+    url_name = "api-schema"
