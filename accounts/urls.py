@@ -3,6 +3,8 @@
 from django.contrib.auth import views
 from django.urls import path
 
+from accounts.pages import ChangePassword
+
 urlpatterns = [
     path(
         "login/",
@@ -12,4 +14,5 @@ urlpatterns = [
         name="login",
     ),
     path("logout/", views.LogoutView.as_view(), name="logout"),
+    path("password/", ChangePassword.as_view(), name="password-change"),
 ]

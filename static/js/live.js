@@ -1,0 +1,133 @@
+// Keep the regions marked data-live as fresh as the server: fetch the page's own address and
+// morph each region. Quick while the page is in use, slow while it is not, silent while hidden.
+import { morph } from "./morph.js";
+
+const QUICK = 2000;
+const SLOW = 15000;
+const IDLE_AFTER = 120000;
+const GIVE_UP = 20000;
+const LONGEST_WAIT = 60000;
+
+const notice = document.querySelector("[data-live-notice]");
+const words = document.querySelector("[data-live-words]");
+const status = document.querySelector("[data-live-status]");
+
+let timer = 0;
+let failures = 0;
+let lastUse = Date.now();
+let lastGood = new Date();
+let running = false;
+let over = false;
+
+const regions = () => [...document.querySelectorAll("[data-live]")];
+const idle = () => Date.now() - lastUse > IDLE_AFTER;
+const wait = () =>
+  failures ? Math.min(QUICK * 2 ** failures, LONGEST_WAIT) : idle() ? SLOW : QUICK;
+
+// A region in which text is selected is left alone until the selection goes.
+const selected = (region) => {
+  const selection = getSelection();
+  return selection && !selection.isCollapsed && selection.containsNode(region, true);
+};
+
+function say(state, text) {
+  status.hidden = false;
+  status.dataset.state = state;
+  status.textContent = text;
+}
+
+function warn(text, retry) {
+  words.textContent = text;
+  notice.querySelector("[data-live-now]").hidden = !retry;
+  notice.hidden = false;
+}
+
+function plan() {
+  clearTimeout(timer);
+  if (!over && !document.hidden) timer = setTimeout(renew, wait());
+}
+
+async function renew() {
+  if (running || over || document.hidden) return;
+  running = true;
+  try {
+    show(await load());
+    succeeded();
+  } catch (error) {
+    failed(error);
+  } finally {
+    running = false;
+    plan();
+  }
+}
+
+async function load() {
+  const response = await fetch(location.href.split("#")[0], {
+    headers: { "X-Requested-With": "live" },
+    signal: AbortSignal.timeout(GIVE_UP),
+    cache: "no-store",
+  });
+  if (response.redirected) end("Your session has ended. Load the page again to log in.");
+  if (response.status === 404) end("This is gone: it was deleted, or is no longer yours to see.");
+  if (!response.ok || over) throw new Error(`HTTP ${response.status}`);
+  return new DOMParser().parseFromString(await response.text(), "text/html");
+}
+
+function show(fresh) {
+  let held = false;
+  for (const region of regions()) {
+    const next = fresh.getElementById(region.id);
+    if (!next) continue;
+    if (selected(region)) {
+      held = true;
+      continue;
+    }
+    const focused = region.contains(document.activeElement);
+    morph(region, document.importNode(next, true));
+    // The focused thing may be gone; the keyboard stays in its region all the same.
+    if (focused && !region.contains(document.activeElement)) region.focus({ preventScroll: true });
+  }
+  document.title = fresh.title;
+  document.dispatchEvent(new Event("live:shown"));
+  if (held) say("held", "held while selected");
+  else say("on", "live");
+}
+
+function succeeded() {
+  failures = 0;
+  lastGood = new Date();
+  notice.hidden = true;
+}
+
+function failed(error) {
+  if (over) return;
+  failures += 1;
+  say("away", "no answer");
+  if (failures > 1 || error.name !== "TimeoutError") {
+    warn(`The server does not answer. This is how things stood at ${lastGood.toLocaleTimeString()}.`, true);
+  }
+}
+
+function end(text) {
+  over = true;
+  say("away", "stopped");
+  warn(text, false);
+}
+
+function used() {
+  const wasIdle = idle();
+  lastUse = Date.now();
+  if (wasIdle) plan();
+}
+
+if (regions().length) {
+  say("on", "live");
+  for (const kind of ["pointermove", "keydown", "scroll", "touchstart"]) {
+    addEventListener(kind, used, { passive: true });
+  }
+  document.addEventListener("visibilitychange", () => (document.hidden ? clearTimeout(timer) : renew()));
+  document.addEventListener("selectionchange", () => getSelection().isCollapsed && status.dataset.state === "held" && renew());
+  addEventListener("online", renew);
+  notice.querySelector("[data-live-now]").addEventListener("click", renew);
+  plan();
+}

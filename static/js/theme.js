@@ -1,0 +1,43 @@
+// Light, dark, or as the system: remembered in this browser. Loaded before the page is painted,
+// so that it never flashes in the other one.
+(() => {
+  const WORDS = { auto: "as the system", light: "light", dark: "dark" };
+  const NEXT = { auto: "light", light: "dark", dark: "auto" };
+  const ICONS = { auto: "theme", light: "light", dark: "dark" };
+
+  const read = () => {
+    try {
+      return localStorage.getItem("theme") in WORDS ? localStorage.getItem("theme") : "auto";
+    } catch {
+      return "auto"; // storage may be forbidden; the system's choice still holds
+    }
+  };
+  const apply = (theme) => {
+    if (theme === "auto") delete document.documentElement.dataset.theme;
+    else document.documentElement.dataset.theme = theme;
+  };
+  const show = (button, theme) => {
+    button.querySelector("[data-theme-word]").textContent = `Colours: ${WORDS[theme]}`;
+    button.title = `Colours: ${WORDS[theme]}`;
+    const use = button.querySelector("use");
+    use.setAttribute("href", use.getAttribute("href").replace(/#.*/, `#${ICONS[theme]}`));
+  };
+
+  let theme = read();
+  apply(theme);
+  document.addEventListener("DOMContentLoaded", () => {
+    const button = document.querySelector("[data-theme-toggle]");
+    show(button, theme);
+    button.hidden = false;
+    button.addEventListener("click", () => {
+      theme = NEXT[theme];
+      try {
+        localStorage.setItem("theme", theme);
+      } catch {
+        // it holds for this page, then
+      }
+      apply(theme);
+      show(button, theme);
+    });
+  });
+})();
