@@ -1,14 +1,14 @@
 """Gunicorn for the farm: ``gunicorn taskfarm_site.wsgi -c deploy/gunicorn.conf.py``.
 
 Sync workers, because a request is a few milliseconds of Python and SQL: measured with
-``benchmarks/gunicorn_shapes.py``, threads only add switching. Two per core keep the cores busy while
-one waits for the database.
+``benchmarks/gunicorn_shapes.py``, threads only add switching. Two per core keep the cores busy
+while one waits for the database.
 """
 
 import os
 
-bind = os.environ.get("TASKFARM_BIND", "127.0.0.1:5000")
-workers = int(os.environ.get("WEB_CONCURRENCY", 2 * (os.cpu_count() or 1)))
+bind = os.environ.get("TASKFARM_BIND") or "127.0.0.1:5000"
+workers = int(os.environ.get("WEB_CONCURRENCY") or 2 * (os.cpu_count() or 1))
 worker_class = "sync"
 # A restart or a deletion of ten million tasks is one long request.
 timeout = 600
@@ -19,4 +19,4 @@ backlog = 4096
 worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None
 accesslog = os.environ.get("TASKFARM_ACCESS_LOG") or None
 errorlog = "-"
-loglevel = os.environ.get("TASKFARM_LOG_LEVEL", "warning").lower()
+loglevel = (os.environ.get("TASKFARM_LOG_LEVEL") or "warning").lower()

@@ -16,6 +16,7 @@ from typing import Any
 import requests
 
 ROOT = Path(__file__).resolve().parent.parent
+GUNICORN_CONF = "deploy/gunicorn.conf.py"
 
 
 @dataclass
@@ -74,7 +75,7 @@ def serve(settings: dict[str, Any], port: int = 0) -> Iterator[Server]:
     url = database_url(settings)
     with tempfile.NamedTemporaryFile(suffix=".log", delete=False) as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "gunicorn", "taskfarm_site.wsgi", "-c", "deploy/gunicorn.conf.py"],
+            [sys.executable, "-m", "gunicorn", "taskfarm_site.wsgi", "-c", GUNICORN_CONF],
             cwd=ROOT, env=environment(url, port), stdout=log, stderr=log,
         )  # fmt: skip
     running = Server(port, url, process, Path(log.name))
