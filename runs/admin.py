@@ -1,4 +1,327 @@
 """The admin of runs, tasks, attempts and workers: it looks, and acts through the lifecycle alone.
 
-No list counts its table, none is ordered or searched without an index.
+No list counts its table, and none is searched or ordered without an index.
 """
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from django.contrib import admin, messages
+from django.contrib.admin import helpers
+from django.contrib.admin.views.main import ChangeList
+from django.core.paginator import Paginator
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse  # noqa: TID251 - the admin speaks HTTP
+from django.template.response import TemplateResponse
+from django.urls import reverse
+from django.utils.functional import cached_property
+from django.utils.html import format_html
+
+from runs import lifecycle, reports
+from runs.filters import RunFilter, uuid_bounds
+from runs.models import Attempt, Run, Task, Worker
+from runs.states import TaskState
+
+EVERYTHING = tuple(state for state in TaskState if state != TaskState.WAITING)
+FARTHEST = 1_000
+"""Rows that a list can be paged through; what lies beyond is found by searching."""
+
+if TYPE_CHECKING:  # generic for the type checker alone
+    AnyAdmin = admin.ModelAdmin[Any]
+    AnyPaginator = Paginator[Any]
+else:
+    AnyAdmin = admin.ModelAdmin
+    AnyPaginator = Paginator
+
+admin.site.site_header = admin.site.site_title = "Taskfarm"
+admin.site.index_title = "Accounts and runs"
+
+
+class BoundedPaginator(AnyPaginator):
+    """A paginator that looks no further than ``FARTHEST`` rows: ten million are never counted."""
+
+    @cached_property
+    def count(self) -> int:
+        """How many rows there are, or ``FARTHEST`` where there are more."""
+        rows: Any = self.object_list
+        return len(rows.order_by().values_list("pk")[:FARTHEST])
+
+
+def run_and_number(term: str) -> tuple[UUID, int | None] | None:
+    """Understand ``UUID`` or ``UUID NUMBER``; None for anything else."""
+    first, _, rest = term.strip().partition(" ")
+    if len(first.replace("-", "")) != 32 or uuid_bounds(first) is None:
+        return None
+    rest = rest.strip()
+    number = int(rest) if rest.isascii() and rest.isdigit() and len(rest) < 10 else None
+    return None if rest and number is None else (UUID(hex=first), number)
+
+
+class ReadOnlyAdmin(AnyAdmin):
+    """Rows that the farm itself writes: to be seen, never to be edited."""
+
+    paginator = BoundedPaginator
+    show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER
+    list_per_page = 50
+    list_max_show_all = 0
+    sortable_by = ()
+    actions = None
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Nobody."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Nobody."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Nobody."""
+        return False
+
+
+class OfARunAdmin(ReadOnlyAdmin):
+    """Tasks and attempts: the newest rows, or those of a run by number."""
+
+    search_fields = ("run__uuid",)  # shows the search box; the search itself is below
+    search_help_text = "The UUID of a run, or that and the number of a task: UUID NUMBER"
+    list_select_related = ("run", "worker")
+    by_number: tuple[str, ...] = ("run", "number")
+
+    def get_ordering(self, request: HttpRequest) -> tuple[str, ...]:
+        """Within a run by number, else the newest first: each of them is an index."""
+        return self.by_number if request.GET.get("q", "").strip() else ("-id",)
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        """The rows of a run, or of one task of it; none for words that mean neither."""
+        if not search_term.strip():
+            return queryset, False
+        found = run_and_number(search_term)
+        run = Run.objects.filter(uuid=found[0]).first() if found else None
+        if found is None or run is None:
+            return queryset.none(), False
+        narrowed = queryset.filter(run=run)
+        return narrowed if found[1] is None else narrowed.filter(number=found[1]), False
+
+
+@admin.register(Task)
+class TaskAdmin(OfARunAdmin):
+    """Tasks."""
+
+    list_display = ("number", "run", "state", "percent", "attempt", "worker", "started", "updated")
+    fields = ("run", "number", "state", "percent", "attempt", "worker", "started", "updated")
+
+
+@admin.register(Attempt)
+class AttemptAdmin(OfARunAdmin):
+    """Attempts."""
+
+    list_display = ("number", "attempt", "run", "outcome", "worker", "started", "ended")
+    fields = (
+        "run", "number", "attempt", "outcome", "worker", "started", "ended", "exit_code",
+        "fingerprint", "error", "output", "log_tail",
+    )  # fmt: skip
+    by_number = ("run", "number", "attempt")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Attempt]:
+        """Without the wide columns where only a list is shown."""
+        attempts = super().get_queryset(request)
+        match = request.resolver_match
+        listing = match is not None and str(match.url_name).endswith("_changelist")
+        return attempts.defer("output", "error", "log_tail") if listing else attempts
+
+
+@admin.register(Worker)
+class WorkerAdmin(ReadOnlyAdmin):
+    """Workers."""
+
+    list_display = ("hostname", "pid", "owner", "uuid", "heartbeat", "started", "last_seen")
+    fields = ("uuid", "owner", "hostname", "pid", "labels", "heartbeat", "started", "last_seen")
+    list_select_related = ("owner",)
+    ordering = ("-id",)
+    search_fields = ("uuid",)
+    search_help_text = "The UUID of a worker, or the name of its owner"
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Worker], search_term: str
+    ) -> tuple[QuerySet[Worker], bool]:
+        """The worker with this UUID, or the workers of this user."""
+        term = search_term.strip()
+        if not term:
+            return queryset, False
+        found = run_and_number(term)
+        if found is not None and found[1] is None:
+            return queryset.filter(uuid=found[0]), False
+        return queryset.filter(owner__username=term), False
+
+
+class RunChangeList(ChangeList):
+    """The list of runs, each beside its counts: two queries for the whole page."""
+
+    def get_results(self, request: HttpRequest) -> None:
+        """Look the counts up for the runs that are shown."""
+        super().get_results(request)
+        runs = list(self.result_list)
+        progress = reports.progress_of(runs)
+        for run in runs:
+            run.progress = progress[run.id]
+        self.result_list = runs
+
+
+@admin.register(Run)
+class RunAdmin(AnyAdmin):
+    """Runs: what people call them may be edited; their tasks move through the lifecycle alone."""
+
+    paginator = BoundedPaginator
+    show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER
+    list_per_page = 50
+    list_max_show_all = 0
+    sortable_by = ()
+    ordering = ("-id",)
+    list_display = (
+        "title", "namespace", "owner", "shown_state", "num_tasks", "percent", "waiting",
+        "computing", "done", "failed", "moved",
+    )  # fmt: skip
+    list_select_related = ("owner", "group")
+    search_fields = ("uuid",)
+    search_help_text = "Words of the name or namespace, or the start of the UUID"
+    autocomplete_fields = ("owner", "group")
+    actions = ("restart_unfinished", "restart_all")
+    readonly_fields = (
+        "uuid", "shown_state", "num_tasks", "percent", "waiting", "computing", "done", "failed",
+        "cancelled", "stale", "created", "started", "moved", "page",
+    )  # fmt: skip
+    fieldsets = (
+        (None, {"fields": ("name", "namespace", "description", "owner", "group")}),
+        ("Tasks", {"fields": ("page", "uuid", "shown_state", "percent", "num_tasks", "waiting",
+                              "computing", "done", "failed", "cancelled", "stale")}),
+        ("Times", {"fields": ("created", "started", "moved")}),
+    )  # fmt: skip
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Run]:
+        """Without the runs that are on their way out."""
+        return Run.objects.kept()
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        """The list that looks up the counts of a page at once."""
+        return RunChangeList
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Run], search_term: str
+    ) -> tuple[QuerySet[Run], bool]:
+        """The search of the pages and the API."""
+        return RunFilter({"search": search_term.strip()}, queryset=queryset).qs, False
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Runs are created on the pages, by the API or by a command."""
+        return False
+
+    def save_model(self, request: HttpRequest, obj: Run, form: Any, change: Any) -> None:
+        """Write the edited fields alone: workers change the others meanwhile."""
+        obj.save(update_fields=form.changed_data)
+
+    def delete_model(self, request: HttpRequest, obj: Run) -> None:
+        """Delete the run with all that belongs to it."""
+        lifecycle.delete_run(run=obj)
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Run]) -> None:
+        """Delete the selected runs with all that belongs to them."""
+        for run in queryset:
+            lifecycle.delete_run(run=run)
+
+    def get_deleted_objects(
+        self, objs: Any, request: HttpRequest
+    ) -> tuple[list[Any], dict[Any, Any], set[Any], list[Any]]:
+        """Say how many tasks would go, without listing them."""
+        runs = list(objs)
+        lines = [f"{run.title} ({run.uuid.hex}): {run.num_tasks:,} tasks" for run in runs]
+        counts = {"runs": len(runs), "tasks": sum(run.num_tasks for run in runs)}
+        allowed = self.has_delete_permission(request)
+        return lines, counts, set() if allowed else {"run"}, []
+
+    @admin.action(description="Restart unfinished tasks", permissions=["change"])
+    def restart_unfinished(
+        self, request: HttpRequest, queryset: QuerySet[Run]
+    ) -> HttpResponse | None:
+        """Ask, then restart what is not done."""
+        return self._ask_then_restart(request, queryset, everything=False)
+
+    @admin.action(description="Restart all tasks", permissions=["change"])
+    def restart_all(self, request: HttpRequest, queryset: QuerySet[Run]) -> HttpResponse | None:
+        """Ask, then restart everything."""
+        return self._ask_then_restart(request, queryset, everything=True)
+
+    def _ask_then_restart(
+        self, request: HttpRequest, queryset: QuerySet[Run], *, everything: bool
+    ) -> HttpResponse | None:
+        """Show how many tasks a restart touches; do it when that was answered."""
+        if request.POST.get("post"):
+            by = request.user.get_username()
+            touched = sum(lifecycle.restart(run=r, everything=everything, by=by) for r in queryset)
+            messages.success(request, f"Restarted {touched:,} tasks.")
+            return None
+        states = EVERYTHING if everything else lifecycle.UNFINISHED
+        runs = list(queryset)
+        progress = reports.progress_of(runs)
+        context = {
+            **self.admin_site.each_context(request),
+            "title": "Restart all tasks?" if everything else "Restart unfinished tasks?",
+            "opts": self.opts,
+            "rows": [(run, sum(map(progress[run.id].counts.of, states))) for run in runs],
+            "everything": everything,
+            "checkbox": helpers.ACTION_CHECKBOX_NAME,
+        }
+        return TemplateResponse(request, "admin/runs/run/restart.html", context)
+
+    @admin.display(description="name")
+    def title(self, run: Run) -> str:
+        """The name, or the start of the UUID."""
+        return run.title
+
+    @admin.display(description="state")
+    def shown_state(self, run: Run) -> str:
+        """The state as people see it."""
+        return reports.state_of(run, stand(run).counts)
+
+    @admin.display(description="%")
+    def percent(self, run: Run) -> str:
+        """The mean over all tasks."""
+        return f"{stand(run).percent:.1f}"
+
+    @admin.display(description="last movement")
+    def moved(self, run: Run) -> Any:
+        """When a task last changed its state."""
+        return stand(run).last_movement
+
+    @admin.display(description="page")
+    def page(self, run: Run) -> str:
+        """The run's own page."""
+        address = reverse("run", kwargs={"uuid": run.uuid.hex})
+        return format_html('<a href="{}">{}</a>', address, "Open the run's page")
+
+
+def stand(run: Any) -> reports.Progress:
+    """Where the run stands, looked up once per object."""
+    if not hasattr(run, "progress"):
+        run.progress = reports.progress(run)
+    found: reports.Progress = run.progress
+    return found
+
+
+def count_column(name: str) -> Callable[[RunAdmin, Run], str]:
+    """A column with one of a run's counts."""
+
+    @admin.display(description=name)
+    def show(self: RunAdmin, run: Run) -> str:
+        return f"{getattr(stand(run).counts, name):,}"
+
+    return show
+
+
+for _name in ("waiting", "computing", "done", "failed", "cancelled", "stale"):
+    setattr(RunAdmin, _name, count_column(_name))

@@ -25,7 +25,10 @@ class Action:
     Attributes:
         name: its word in addresses.
         title: what its button says.
-        verb: what the button of the confirmation says, before the number of tasks.
+        question: what its page asks.
+        answer: what the button of that page says, before the number of tasks.
+        fate: what becomes of the tasks.
+        icon: its picture.
         meaning: what will happen.
         states: the states whose tasks it touches.
         perform: does it for a person of this name; answers how many tasks it touched.
@@ -36,7 +39,9 @@ class Action:
 
     name: str
     title: str
-    verb: str
+    question: str
+    answer: str
+    fate: str
     icon: str
     meaning: str
     states: tuple[TaskState, ...]
@@ -61,7 +66,9 @@ class Action:
 RESTART = Action(
     name="restart",
     title="Restart unfinished",
-    verb="Restart",
+    question="Restart unfinished tasks?",
+    answer="Restart",
+    fate="will be restarted",
     icon="restart",
     meaning="These tasks wait again and keep their percentage, so that a worker can resume them. "
     "Tasks that are done stay done. A worker that still computes one of them is too late.",
@@ -72,7 +79,9 @@ RESTART = Action(
 RESTART_ALL = Action(
     name="restart-all",
     title="Restart all",
-    verb="Restart",
+    question="Restart all tasks?",
+    answer="Restart",
+    fate="will be restarted from 0",
     icon="restart",
     meaning="Every task starts from 0 again, those that are done included. "
     "Their attempts stay on record. Waiting tasks that were begun before lose that start, too.",
@@ -84,7 +93,9 @@ RESTART_ALL = Action(
 DELETE = Action(
     name="delete",
     title="Delete",
-    verb="Delete",
+    question="Delete this run?",
+    answer="Delete run and",
+    fate="will be deleted",
     icon="trash",
     meaning="The run goes with all its tasks and attempts, for good. "
     "Workers that still compute for it are told that it is gone.",

@@ -12,7 +12,7 @@ from runs.states import RunState, TaskState
 from runs.tallies import Counts
 
 BAR_WIDTH = 1000
-LEAST_WIDTH = 6
+LEAST_WIDTH = 12
 """A state that has any task is seen in the bar: three failures of ten million are, too."""
 BAR_ORDER = (
     TaskState.DONE,
@@ -88,6 +88,11 @@ class ShownRun:
         """Tasks wait, the run hands them out, and nobody computes any."""
         counts = self.counts
         return self.run.state == RunState.ACTIVE and counts.waiting > 0 and not counts.computing
+
+    @property
+    def look(self) -> str:
+        """How its badge looks: a run that ended with failures is no success."""
+        return "troubled" if self.progress.over and self.counts.failed else ""
 
     @property
     def elapsed(self) -> timedelta | None:

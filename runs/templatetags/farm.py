@@ -90,9 +90,15 @@ def icon(name: str) -> SafeString:
 
 
 @register.simple_tag
-def badge(state: str) -> SafeString:
-    """A state of a run, a task or an attempt: colour, picture and word."""
-    return format_html('<span class="badge is-{}">{}{}</span>', state, icon(state), state)
+def badge(state: str, look: str = "") -> SafeString:
+    """A state of a run, a task or an attempt: colour, picture and word.
+
+    Args:
+        state: the word.
+        look: ``quiet`` in long tables; ``troubled`` where the state is not the whole story.
+    """
+    picture = icon("lost" if look == "troubled" else state)
+    return format_html('<span class="badge is-{} {}">{}{}</span>', state, look, picture, state)
 
 
 @register.inclusion_tag("partials/bar.html")

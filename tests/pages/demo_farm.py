@@ -1,4 +1,4 @@
-"""A farm that looks like one in use: runs of several people in every state, made by real operations.
+"""A farm that looks like one in use: several people's runs in every state, by real operations.
 
 Only the clock is cheated: what happened "two hours ago" is dated back afterwards.
 """
@@ -24,7 +24,7 @@ ERRORS = (
     '  File "/home/alice/tiles/grid.py", line 88, in grid\n'
     "    surface = interpolate(points, values, target)\n"
     '  File "/home/alice/tiles/grid.py", line 41, in interpolate\n'
-    "    raise ValueError(f\"only {len(points)} points in tile, 3 needed\")\n"
+    '    raise ValueError(f"only {len(points)} points in tile, 3 needed")\n'
     "ValueError: only 2 points in tile, 3 needed",
     "OSError: [Errno 122] Disk quota exceeded: '/scratch/alice/out'",
 )
@@ -123,7 +123,7 @@ def date_back(run: Run, story: Story) -> None:
     Attempt.objects.filter(run=run).update(
         started=F("started") - shift - timedelta(seconds=71), ended=F("ended") - shift
     )
-    Throughput.objects.filter(run=run).update(minute=F("minute") - shift - length / 8)
+    spread_throughput(run, story, now)
     Worker.objects.filter(attempts__run=run).update(last_seen=now - shift - timedelta(seconds=3))
 
 
@@ -135,3 +135,16 @@ def spread(tasks: Any, run: Run, story: Story, now: Any) -> None:
         task.updated = now - timedelta(minutes=left)
         task.started = task.updated - timedelta(seconds=40 + place % 50)
     Task.objects.bulk_update(rows, ["updated", "started"], batch_size=500)
+
+
+def spread_throughput(run: Run, story: Story, now: Any) -> None:
+    """Let the same number of tasks have ended in every minute."""
+    Throughput.objects.filter(run=run).delete()
+    minutes = int(story.minutes_long) if story.done else 0
+    last = (now - timedelta(minutes=story.minutes_ago)).replace(second=0, microsecond=0)
+    Throughput.objects.bulk_create(
+        Throughput(
+            run=run, slot=1, minute=last - timedelta(minutes=past), done=story.done // minutes
+        )
+        for past in range(minutes)
+    )

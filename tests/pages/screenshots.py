@@ -1,4 +1,4 @@
-"""Pictures of every page in light and dark, from a seeded farm: ``python -m tests.pages.screenshots DIR``.
+"""Pictures of every page from a seeded farm: ``python -m tests.pages.screenshots FOLDER``.
 
 Makes a temporary SQLite database, serves it with gunicorn, drives Chromium, leaves only PNG files.
 """
@@ -15,6 +15,7 @@ CHROMIUM = "/usr/bin/chromium"
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-quic"]
 WIDE = {"width": 1240, "height": 860}
 PHONE = {"width": 390, "height": 844}
+TALLEST = 1400
 
 
 @contextmanager
@@ -73,7 +74,9 @@ def take(browser: Any, url: str, pages: dict[str, str], folder: Path) -> None:
 
     kinds = (("light", WIDE, "light"), ("dark", WIDE, "dark"), ("phone", PHONE, "light"))
     for kind, viewport, scheme in kinds:
-        context = browser.new_context(viewport=viewport, color_scheme=scheme, device_scale_factor=1.5)
+        context = browser.new_context(
+            viewport=viewport, color_scheme=scheme, device_scale_factor=1.5
+        )
         page = context.new_page()
         shoot(page, url + "/", folder / f"landing-{kind}.png")
         shoot(page, url + "/account/login/", folder / f"login-{kind}.png")
@@ -87,10 +90,14 @@ def take(browser: Any, url: str, pages: dict[str, str], folder: Path) -> None:
 
 
 def shoot(page: Any, address: str, file: Path) -> None:
-    """One picture of the whole page."""
+    """One picture of the page, of a long one its upper part."""
+    size = page.viewport_size
     page.goto(address)
     page.wait_for_load_state("networkidle")
-    page.screenshot(path=file, full_page=True, animations="disabled")
+    height = page.evaluate("document.documentElement.scrollHeight")
+    page.set_viewport_size({"width": size["width"], "height": min(height, TALLEST)})
+    page.screenshot(path=file, animations="disabled")
+    page.set_viewport_size(size)
 
 
 def main(arguments: list[str]) -> int:

@@ -1,0 +1,39 @@
+"""The admin of users and groups: Django's own, with the columns that matter here."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.contrib.auth.admin import GroupAdmin, UserAdmin
+from django.contrib.auth.models import Group, User
+from django.db.models import Count, QuerySet
+from django.http import HttpRequest
+
+admin.site.unregister(User)
+admin.site.unregister(Group)
+
+
+@admin.register(User)
+class FarmUserAdmin(UserAdmin):
+    """Users. Whoever owns runs or workers cannot be deleted; deactivate the account instead."""
+
+    list_display = ("username", "email", "is_active", "is_staff", "is_superuser", "last_login")
+    list_filter = ("is_active", "is_staff", "is_superuser", "groups")
+    show_facets = admin.ShowFacets.NEVER
+    show_full_result_count = False
+    list_per_page = 50
+
+
+@admin.register(Group)
+class FarmGroupAdmin(GroupAdmin):
+    """Groups. The members of a run's group may see, work and change the run."""
+
+    list_display = ("name", "members")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Group]:
+        """With the number of members."""
+        return super().get_queryset(request).annotate(member_count=Count("user"))
+
+    @admin.display(description="members", ordering="member_count")
+    def members(self, group: Any) -> int:
+        """How many users are in it."""
+        return int(group.member_count)
