@@ -45,6 +45,8 @@ class Command(BaseCommand):
         try:
             user.clean_fields(exclude=["password"])
             user.validate_unique()
+            for name in options["group"]:
+                Group(name=name).clean_fields()
         except ValidationError as error:
             raise CommandError("; ".join(error.messages)) from error
         self.warn_if_weak(password, user)
