@@ -1,6 +1,6 @@
 """The admin of users and groups: Django's own, with the columns that matter here."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin
 from django.contrib.auth.admin import GroupAdmin, UserAdmin
@@ -8,12 +8,17 @@ from django.contrib.auth.models import Group, User
 from django.db.models import Count, QuerySet
 from django.http import HttpRequest
 
+if TYPE_CHECKING:  # generic for the type checker alone
+    DjangoUserAdmin = UserAdmin[User]
+else:
+    DjangoUserAdmin = UserAdmin
+
 admin.site.unregister(User)
 admin.site.unregister(Group)
 
 
 @admin.register(User)
-class FarmUserAdmin(UserAdmin):
+class FarmUserAdmin(DjangoUserAdmin):
     """Users. Whoever owns runs or workers cannot be deleted; deactivate the account instead."""
 
     list_display = ("username", "email", "is_active", "is_staff", "is_superuser", "last_login")

@@ -1,0 +1,125 @@
+"""Fixtures of the page tests: logged-in clients, and a real Chromium where there is one."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+
+from tests import factories
+from tests.server import Server
+
+CHROMIUM = "/usr/bin/chromium"
+ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-quic"]
+RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Declare the marker of tests that drive a browser."""
+    config.addinivalue_line("markers", "browser: drives a real Chromium")
+
+
+@pytest.fixture
+def visit() -> Callable[[User], Client]:
+    """Makes a client that is logged in as a user, CSRF checks included."""
+
+    def log_in(user: User) -> Client:
+        client = Client(enforce_csrf_checks=True)
+        client.force_login(user)
+        return client
+
+    return log_in
+
+
+@pytest.fixture
+def answer() -> Callable[[Client, str], Any]:
+    """Loads a page that asks, and posts its form with its CSRF token."""
+
+    def post(client: Client, path: str, **fields: Any) -> Any:
+        client.get(path)
+        token = client.cookies["csrftoken"].value
+        return client.post(path, {"csrfmiddlewaretoken": token, **fields})
+
+    return post
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Any]:
+    """The machine's own Chromium."""
+    if not Path(CHROMIUM).exists():
+        pytest.skip(f"needs {CHROMIUM} (Debian package chromium)")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@dataclass
+class Tab:
+    """A tab of the browser on the running server, with all that it complained of."""
+
+    page: Any
+    server: Server
+    complaints: list[str] = field(default_factory=list)
+
+    def open(self, path: str) -> Any:
+        """Go to an address of the farm."""
+        return self.page.goto(self.server.url + path)
+
+    def log_in(self, name: str = "alice", password: str = factories.PASSWORD) -> None:
+        """Log in with the form."""
+        self.open("/account/login/")
+        self.page.fill("#id_username", name)
+        self.page.fill("#id_password", password)
+        self.page.click("main button")
+        self.page.wait_for_url("**/runs/")
+
+    def violations(self) -> list[str]:
+        """What axe finds wrong with the page, one line per rule and element."""
+        source = resources.files("axe_playwright_python").joinpath("axe.min.js").read_text()
+        self.page.evaluate(source)
+        found = self.page.evaluate("rules => axe.run({runOnly: rules})", RULES)["violations"]
+        return [f"{one['id']}: {node['html']}" for one in found for node in one["nodes"]]
+
+
+@pytest.fixture
+def open_tab(
+    chromium: Any, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[..., Tab]]:
+    """Opens tabs in browser contexts of their own; at the end none may have complained."""
+    # Playwright's loop runs in this thread; the test's own queries are synchronous all the same.
+    monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
+    tabs: list[Tab] = []
+
+    def open_one(**options: Any) -> Tab:
+        page = chromium.new_context(**options).new_page()
+        page.set_default_timeout(20_000)
+        tab = Tab(page, server)
+        page.on("console", lambda m: m.type in ("error", "warning") and note(tab, m.text))
+        page.on("pageerror", lambda error: note(tab, str(error)))
+        tabs.append(tab)
+        return tab
+
+    yield open_one
+    for tab in tabs:
+        tab.page.context.close()
+        assert tab.complaints == []
+
+
+def note(tab: Tab, text: str) -> None:
+    """Keep what the browser complained of: script errors, CSP violations, failed loads."""
+    tab.complaints.append(text)
+
+
+@pytest.fixture
+def tab(open_tab: Callable[..., Tab]) -> Tab:
+    """One tab, logged in as alice."""
+    one = open_tab()
+    one.log_in()
+    return one

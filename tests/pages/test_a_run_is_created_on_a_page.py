@@ -1,0 +1,58 @@
+"""The form for a new run: what is refused stands beside its field, what was typed stays."""
+
+import pytest
+
+from runs.models import Run
+from tests import factories
+
+GIVEN = {"name": "my tiles", "namespace": "cryosat", "description": "All of them."}
+
+
+def test_it_ends_on_the_run_with_the_lines_that_start_workers(alice, visit, answer):
+    client = visit(alice)
+    response = answer(client, "/runs/new", num_tasks="12", **GIVEN)
+    run = Run.objects.get()
+    assert response.url == f"/runs/{run.uuid.hex}/"
+    assert (run.owner, run.num_tasks, run.name, run.namespace) == (alice, 12, "my tiles", "cryosat")
+    page = client.get(response.url).content.decode()
+    assert "Created my tiles with 12 tasks." in page
+    assert "TaskFarmWorker(" in page
+    assert 'url_base="http://testserver/api/"' in page
+    assert f"manageTF -b http://testserver/api/ -u alice {run.uuid.hex} --info" in page
+
+
+@pytest.mark.parametrize("size", ["", "-1", "1.5", "ten", "9" * 13])
+def test_a_size_that_no_run_has_is_refused(alice, visit, answer, size):
+    response = answer(visit(alice), "/runs/new", num_tasks=size, **GIVEN)
+    page = response.content.decode()
+    assert response.status_code == 200
+    assert 'aria-invalid="true"' in page
+    assert 'id="id_num_tasks_error"' in page
+    assert 'value="my tiles"' in page
+    assert "All of them." in page
+    assert not Run.objects.exists()
+
+
+def test_only_own_groups_are_offered_and_taken(alice, bob, carol, visit, answer):
+    group = alice.groups.get()
+    assert "glaciers" not in visit(bob).get("/runs/new").content.decode()
+    assert answer(visit(bob), "/runs/new", num_tasks="1", group=group.pk).status_code == 200
+    assert not Run.objects.exists()
+    answer(visit(alice), "/runs/new", num_tasks="1", group=group.pk)
+    assert Run.objects.get().group == group
+
+
+def test_a_first_visit_teaches_the_next_step(alice, visit):
+    page = visit(alice).get("/runs/").content.decode()
+    assert "Your first run" in page
+    assert "http://testserver/api/run" in page
+    factories.run(alice, 1)
+    assert "Your first run" not in visit(alice).get("/runs/").content.decode()
+
+
+def test_names_are_text_not_markup(alice, visit):
+    run = factories.run(alice, 1, name="<script>x</script>", namespace='"><u>', description="<i>")
+    for path in ("/runs/", f"/runs/{run.uuid.hex}/", f"/runs/{run.uuid.hex}/delete"):
+        page = visit(alice).get(path).content.decode()
+        assert "<script>x" not in page
+        assert '"><u>' not in page

@@ -1,0 +1,78 @@
+"""Every action asks with a number first, and says a number afterwards."""
+
+import pytest
+
+from runs.models import Run, Task
+from runs.states import TaskState
+from tests import factories
+
+
+@pytest.fixture
+def run(alice):
+    run = factories.run(alice, 10, name="tiles")
+    return factories.advance(run, factories.worker(alice), done=4, failed=2, computing=1)
+
+
+def text_of(response):
+    return " ".join(response.content.decode().split())
+
+
+def test_restart_asks_for_three_and_restarts_three(alice, run, visit, answer):
+    client = visit(alice)
+    assert "Restart 3 tasks" in text_of(client.get(f"/runs/{run.uuid.hex}/restart"))
+    response = answer(client, f"/runs/{run.uuid.hex}/restart")
+    assert response.url == f"/runs/{run.uuid.hex}/"
+    assert "Restarted 3 tasks." in text_of(client.get(response.url))
+    assert Task.objects.filter(run=run, state=TaskState.WAITING).count() == 6
+    factories.check_books(run)
+
+
+def test_restart_all_takes_the_done_ones_too(alice, run, visit, answer):
+    client = visit(alice)
+    assert "Restart 7 tasks" in text_of(client.get(f"/runs/{run.uuid.hex}/restart-all"))
+    response = answer(client, f"/runs/{run.uuid.hex}/restart-all")
+    assert "Restarted 7 tasks from the start." in text_of(client.get(response.url))
+    assert Task.objects.filter(run=run, state=TaskState.WAITING, percent=0).count() == 10
+
+
+def test_what_is_said_afterwards_is_what_was_done(alice, run, visit, answer):
+    client = visit(alice)
+    client.get(f"/runs/{run.uuid.hex}/restart")
+    factories.advance(run, factories.worker(alice), failed=1)  # meanwhile
+    response = answer(client, f"/runs/{run.uuid.hex}/restart")
+    assert "Restarted 4 tasks." in text_of(client.get(response.url))
+
+
+def test_delete_asks_and_ends_on_the_list(alice, run, visit, answer):
+    client = visit(alice)
+    assert "Delete run and 10 tasks" in text_of(client.get(f"/runs/{run.uuid.hex}/delete"))
+    response = answer(client, f"/runs/{run.uuid.hex}/delete")
+    assert response.url == "/runs/"
+    assert "Deleted tiles with 10 tasks." in text_of(client.get("/runs/"))
+    assert not Run.objects.exists()
+
+
+def test_only_actions_that_touch_something_are_offered(alice, visit):
+    fresh = factories.run(alice, 3)
+    page = text_of(visit(alice).get(f"/runs/{fresh.uuid.hex}/"))
+    assert "do-restart" not in page
+    assert "do-delete" in page
+
+
+@pytest.mark.parametrize(("number", "words"), [(0, "from 0"), (4, "next worker gets it"),
+                                               (6, "too late")])  # fmt: skip
+def test_one_task_is_set_to_waiting(alice, run, visit, answer, number, words):
+    client = visit(alice)
+    path = f"/runs/{run.uuid.hex}/tasks/{number}/requeue"
+    assert words in text_of(client.get(path))
+    response = answer(client, path)
+    assert f"Task {number} waits for a worker again." in text_of(client.get(response.url))
+    assert Task.objects.get(run=run, number=number).state == TaskState.WAITING
+    factories.check_books(run)
+
+
+def test_a_tasks_page_tells_its_attempts(alice, run, visit):
+    page = text_of(visit(alice).get(f"/runs/{run.uuid.hex}/tasks/4"))
+    assert "Attempt 1" in page
+    assert "boom" in page
+    assert "n001:1" in page

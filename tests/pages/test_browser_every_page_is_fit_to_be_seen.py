@@ -1,0 +1,123 @@
+"""Every page in a real Chromium: accessible, within a phone's width, in light and dark, quiet."""
+
+import pytest
+from django.contrib.auth.models import User
+
+from runs.models import Run
+from runs.states import RunState
+from tests import factories
+
+pytestmark = [pytest.mark.browser, pytest.mark.once]
+
+PHONE = {"width": 360, "height": 740}
+LOOKS = {
+    "light": {"color_scheme": "light"},
+    "dark": {"color_scheme": "dark"},
+    "phone": {"color_scheme": "light", "viewport": PHONE},
+}
+
+
+@pytest.fixture
+def farm(server):
+    """A run in every state, long names included."""
+    alice = User.objects.get(username="alice")
+    User.objects.filter(pk=alice.pk).update(is_staff=True, is_superuser=True)
+    worker = factories.worker(alice, hostname="a-node-with-a-rather-long-name.cluster.example.org")
+    busy = factories.run(alice, 200, name="CryoSat-2 tiles", namespace="cryosat",
+                         description="One task per tile of the polar grid.")  # fmt: skip
+    factories.advance(busy, worker, done=60, failed=3, computing=4)
+    long = factories.run(alice, 3, name="an_unbroken_name_" * 8, namespace="n" * 60)
+    factories.advance(long, worker, done=2, failed=1)
+    factories.run(alice, 0, name="empty")
+    factories.run(alice, 5, name="fresh")
+    for state in (RunState.PAUSED, RunState.CANCELLED):
+        run = factories.run(alice, 5, name=state)
+        Run.objects.filter(pk=run.pk).update(state=state)
+    return {run.name: f"/runs/{run.uuid.hex}/" for run in Run.objects.all()}
+
+
+def pages(farm):
+    busy = farm["CryoSat-2 tiles"]
+    return [
+        "/runs/", "/runs/?search=nothing", "/runs/?state=blub", "/runs/new", "/account/password/",
+        *farm.values(), f"{busy}?state=failed", f"{busy}?from=100",
+        f"{busy}restart", f"{busy}restart-all", f"{busy}delete",
+        f"{busy}tasks/0", f"{busy}tasks/61", f"{busy}tasks/61/requeue",
+    ]  # fmt: skip
+
+
+def too_wide(page):
+    return page.evaluate(
+        "document.documentElement.scrollWidth > document.documentElement.clientWidth"
+    )
+
+
+@pytest.mark.parametrize("look", LOOKS)
+def test_every_page_is_accessible_and_fits(farm, open_tab, look):
+    tab = open_tab(**LOOKS[look])
+    found = []
+    for path in ("/", "/account/login/"):
+        tab.open(path)
+        found += [(path, one) for one in tab.violations()]
+    tab.log_in()
+    for path in pages(farm):
+        tab.open(path)
+        found += [(path, one) for one in tab.violations()]
+        if too_wide(tab.page):
+            found.append((path, "wider than the screen"))
+    assert found == []
+
+
+def test_the_colours_follow_the_system_and_the_button(farm, open_tab):
+    tab = open_tab(color_scheme="dark")
+    page = tab.page
+    tab.open("/account/login/")
+
+    def light():
+        paper = page.evaluate("getComputedStyle(document.body).backgroundColor")
+        return int(paper.split("(")[1].split(",")[0]) > 127
+
+    assert not light()
+    page.locator("[data-theme-toggle]").click()
+    assert light()
+    page.reload()
+    assert light()
+    page.locator("[data-theme-toggle]").click()
+    assert not light()
+    assert page.evaluate("localStorage.theme") == "dark"
+
+
+def test_copy_copies_what_is_shown(farm, open_tab):
+    tab = open_tab(permissions=["clipboard-read", "clipboard-write"])
+    tab.log_in()
+    tab.open(farm["fresh"])
+    tab.page.locator("[data-copy=worker-python]").click()
+    tab.page.get_by_role("button", name="Copied").wait_for()
+    assert (
+        tab.page.evaluate("navigator.clipboard.readText()")
+        == tab.page.locator("#worker-python").text_content()
+    )
+
+
+def test_pages_work_without_script(farm, open_tab):
+    tab = open_tab(java_script_enabled=False)
+    tab.log_in()
+    tab.open(farm["CryoSat-2 tiles"])
+    tab.page.locator("#do-restart").click()
+    tab.page.get_by_role("button", name="Restart 7 tasks").click()
+    assert "Restarted 7 tasks." in tab.page.content()
+
+
+def test_the_admin_breaks_no_policy(farm, open_tab):
+    tab = open_tab()
+    tab.log_in()
+    run = Run.objects.all()[0]
+    for path in (
+        "", "auth/user/", "auth/user/add/", "auth/group/add/", "axes/accessattempt/",
+        "runs/run/", f"runs/run/{run.pk}/change/", f"runs/run/{run.pk}/delete/", "runs/task/",
+        "runs/attempt/", "runs/worker/", f"auth/user/{run.owner_id}/change/",
+    ):  # fmt: skip
+        assert tab.open(f"/admin/{path}").status == 200, path
+    tab.open(f"/admin/runs/run/{run.pk}/change/")
+    tab.page.locator(".field-owner .select2-selection").click()
+    tab.page.locator(".select2-results__option", has_text="alice").wait_for()
