@@ -1,0 +1,228 @@
+"""Blocks of code: those that a test can run are run, all others are at least well-formed."""
+
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from django.contrib.auth.hashers import make_password
+from django.contrib.auth.models import User
+from django.core.management import get_commands
+
+from docs._ext.farmdocs import commands
+from runs import queue, tallies
+from runs.models import Run
+from runs.states import TaskState
+from tests import factories
+from tests.docs import pages
+from tests.server import Server
+
+MAKEFILE = pages.ROOT / "Makefile"
+MADE_BY_READERS = {"deploy/tls", "deploy/production.env", "benchmarks/results/"}
+SHELL = list(pages.blocks("bash", "sh"))
+PYTHON = list(pages.blocks("python"))
+
+
+@pytest.mark.once
+def test_every_shell_block_is_well_formed() -> None:
+    assert len(SHELL) > 20
+    for block in SHELL:
+        done = subprocess.run(["bash", "-n"], input=block.code, capture_output=True, text=True)
+        assert done.returncode == 0, f"{block.page}: {done.stderr}"
+
+
+@pytest.mark.once
+def test_every_python_block_is_well_formed() -> None:
+    assert PYTHON
+    for block in PYTHON:
+        compile(block.code, block.page, "exec")
+
+
+@pytest.mark.once
+def test_every_make_target_exists() -> None:
+    targets = set(re.findall(r"^([a-z]+):.*##", MAKEFILE.read_text(), re.M))
+    for page in pages.pages():
+        code = re.findall(r"`([^`\n]+)`", page.read_text())
+        code += [block.code for block in SHELL if block.page == pages.name(page)]
+        for target in re.findall(r"(?:^|\s)make ([a-z]+)", "\n".join(code)):
+            assert target in targets, f"{pages.name(page)}: make {target}"
+
+
+@pytest.mark.once
+def test_every_manage_command_and_option_exists() -> None:
+    parsers = commands.farm_commands()
+    for block in SHELL:
+        for words in calls(block.code, "manage.py"):
+            assert words[0] in get_commands(), f"{block.page}: {words[0]}"
+            if words[0] in parsers:
+                known = parsers[words[0]]._option_string_actions
+                check_options(block, words[1:], set(known))
+
+
+@pytest.mark.once
+def test_every_option_of_manage_tf_exists() -> None:
+    known = set(commands.client_parser()._option_string_actions)
+    for block in SHELL:
+        for words in calls(block.code, "manageTF"):
+            check_options(block, words, known)
+
+
+def calls(code: str, program: str) -> list[list[str]]:
+    """The words behind each call of a program."""
+    found = []
+    for line in code.replace("\\\n", " ").splitlines():
+        words = [word.rstrip(")") for word in shlex.split(line, comments=True)]
+        for place, word in enumerate(words):
+            if word.split("/")[-1].removeprefix("RUN=$(") == program and words[place + 1 :]:
+                found.append(words[place + 1 :])
+    return found
+
+
+def check_options(block: pages.Block, words: list[str], known: set[str]) -> None:
+    """Each option among the words is a known one."""
+    for word in words:
+        if word.startswith("-"):
+            assert word in known, f"{block.page}: {word}"
+
+
+@pytest.mark.once
+def test_files_that_the_pages_name_exist() -> None:
+    for page in pages.pages():
+        for path in re.findall(
+            r"`((?:deploy|examples|benchmarks|runs|docs)/[\w./-]*)`", page.read_text()
+        ):
+            assert (pages.ROOT / path).exists() or path in MADE_BY_READERS, f"{page.name}: {path}"
+
+
+# --- Real workers against a real server ---------------------------------------------------------
+
+
+@pytest.fixture
+def farm(server: Server) -> dict[str, str]:
+    """The environment of a worker of alice's."""
+    # The server runs with the real hashers, the tests with a fast one.
+    hashed = make_password(factories.PASSWORD, hasher="pbkdf2_sha256")
+    User.objects.filter(username="alice").update(password=hashed)
+    return {
+        **os.environ,
+        "TASKFARM_URL": server.api,
+        "TASKFARM_USER": "alice",
+        "TASKFARM_PASSWORD": factories.PASSWORD,
+        "TASKFARM_CONFIG": os.devnull,
+        "PYTHONPATH": str(pages.ROOT / "worker_client" / "src"),
+    }
+
+
+@pytest.fixture
+def run(farm: dict[str, str]) -> Run:
+    """A small run of alice's."""
+    return factories.run(User.objects.get(username="alice"), 12)
+
+
+def start(command: list[str], environment: dict[str, str], folder: Path) -> subprocess.Popen[str]:
+    """Start a worker."""
+    return subprocess.Popen(
+        command, env=environment, cwd=folder, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+
+
+def finish(process: subprocess.Popen[str]) -> str:
+    """Wait for a worker that must end well; answers what it printed."""
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 0, err
+    return out
+
+
+def test_the_worker_in_curl_does_a_run(farm: dict[str, str], run: Run, tmp_path: Path) -> None:
+    program = tmp_path / "program"
+    program.write_text('#!/bin/sh\necho "$1 $2" >> done.txt\n[ "$2" != 5 ]\n')
+    program.chmod(0o755)
+    script = str(pages.ROOT / "examples" / "worker.sh")
+    workers = [start([script, run.uuid.hex, "./program", "word"], farm, tmp_path) for _ in range(2)]
+    for worker in workers:
+        finish(worker)
+    lines = sorted((tmp_path / "done.txt").read_text().split("\n")[:-1])
+    assert lines == sorted(f"word {number}" for number in range(12))
+    counts = tallies.read(run.id)
+    assert (counts.done, counts.failed) == (11, 1)
+    factories.check_books(run)
+
+
+def test_the_tutorials_worker_fails_where_it_says_and_succeeds_when_mended(
+    farm: dict[str, str], tmp_path: Path
+) -> None:
+    run = factories.run(User.objects.get(username="alice"), 51)
+    source = (pages.DOCS / "tutorial" / "first_worker.py").read_text()
+    script = tmp_path / "first_worker.py"
+    script.write_text(source.replace("time.sleep(0.1)", "time.sleep(0)"))
+    command = [sys.executable, str(script), run.uuid.hex]
+    assert finish(start(command, farm, tmp_path)).count("division by zero") == 2
+    assert tallies.read(run.id).failed == 2
+    tutorial = (pages.DOCS / "tutorial" / "index.md").read_text()
+    mend = next(line for line in tutorial.splitlines() if line.startswith("sed "))
+    subprocess.run(shlex.split(mend), cwd=tmp_path, check=True)
+    reset = [sys.executable, "-m", "taskfarm_worker.manage", run.uuid.hex, "--reset"]
+    finish(start(reset, farm, tmp_path))
+    assert finish(start(command, farm, tmp_path)).splitlines() == [
+        "task 0: 1.000",
+        "task 50: 1.000",
+    ]
+    assert tallies.read(run.id).done == 51
+
+
+TILES = """
+import time
+def process(task, progress):
+    if task == 3:
+        raise OSError("no such tile")
+    progress(40)
+    print(task, flush=True)
+    while task == 7:
+        time.sleep(0.05)
+"""
+
+
+def test_the_batch_worker_reports_failures_and_gives_its_task_back_when_time_is_over(
+    farm: dict[str, str], run: Run, tmp_path: Path
+) -> None:
+    (tmp_path / "tiles.py").write_text(TILES)
+    farm["PYTHONPATH"] += os.pathsep + str(tmp_path)
+    script = str(pages.DOCS / "howto" / "tiles_worker.py")
+    worker = start([sys.executable, script, run.uuid.hex], farm, tmp_path)
+    assert worker.stdout
+    while worker.stdout.readline() != "7\n":
+        pass
+    worker.send_signal(signal.SIGTERM)
+    _, err = worker.communicate(timeout=60)
+    assert worker.returncode == 1
+    assert "out of time" in err
+    task = run.tasks.get(number=7)
+    assert (task.state, task.percent, task.worker) == (TaskState.WAITING, 40, None)
+    counts = tallies.read(run.id)
+    assert (counts.done, counts.failed, counts.computing, counts.waiting) == (6, 1, 0, 5)
+    factories.check_books(run)
+
+
+def test_a_run_is_copied_from_one_server_to_another(
+    farm: dict[str, str], run: Run, server: Server, tmp_path: Path
+) -> None:
+    worker = factories.worker(run.owner)
+    factories.advance(run, worker, done=2, failed=1, computing=1)
+    queue.report_progress(run=run, number=3, percent=30)
+    script = (pages.DOCS / "howto" / "copy_run.py").read_text()
+    asked = 'return input("User: "), getpass.getpass()'
+    assert asked in script
+    copy = tmp_path / "copy_run.py"
+    copy.write_text(script.replace(asked, f"return 'alice', {factories.PASSWORD!r}"))
+    command = [sys.executable, str(copy), run.uuid.hex, server.api, server.api]
+    uuid = finish(start(command, farm, tmp_path)).strip()
+    new = Run.objects.get(uuid=uuid)
+    states = [task.state for task in new.tasks.order_by("number")]
+    assert states == [TaskState.DONE] * 2 + [TaskState.WAITING] * 10
+    assert new.tasks.get(number=3).percent == 30
+    factories.check_books(new)
