@@ -66,6 +66,7 @@ clean: ## Remove .venv, caches and what was built; databases and the secret key 
 	rm -rf $(VENV) docs/_build build dist *.egg-info worker_client/build worker_client/src/*.egg-info
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .schemathesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+	find staticfiles -mindepth 1 ! -name .gitkeep -delete
 
 # --- The environment --------------------------------------------------------------------------
 

@@ -22,9 +22,12 @@ POSTGRESQL = os.environ.get("TASKFARM_TEST_DATABASE") == "postgresql"
 
 if POSTGRESQL:
     DATABASES = {"default": databases.pgserver(FOLDER / "postgresql", {})}
+    TEST_NAME = f"test_taskfarm_{os.getpid()}"
 else:
     DATABASES = {"default": databases.sqlite(FOLDER / "farm.sqlite3")}
-    DATABASES["default"]["TEST"] = {"NAME": str(FOLDER / f"test-{os.getpid()}.sqlite3")}
+    TEST_NAME = str(FOLDER / f"test-{os.getpid()}.sqlite3")
+# A name per process, so that suites beside each other and the processes of `pytest -n` never meet.
+DATABASES["default"]["TEST"] = {"NAME": TEST_NAME}
 
 # A slow hash is tested where it matters; elsewhere it would only be slow.
 PASSWORD_HASHERS = [
