@@ -21,7 +21,7 @@ from typing import Any
 
 from taskfarm_worker import TaskFarm, TaskFarmWorker
 
-Account = dict[str, str]
+Account = dict[str, Any]
 Options = argparse.Namespace
 
 

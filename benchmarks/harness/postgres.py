@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-import psutil
 import psycopg2
+
+from .processor import tree_seconds
 
 SETTINGS = (
     "server_version", "fsync", "synchronous_commit", "full_page_writes", "wal_sync_method",
@@ -70,7 +71,7 @@ class Postgres:
 
     def cpu_seconds(self) -> float:
         """Processor time of all server processes alive, ended ones included."""
-        return tree_cpu_seconds(self.pid)
+        return tree_seconds(self.pid)
 
     def commits_per_second(self, commits: int = 300) -> float:
         """What the disk allows one session: durable one-row commits."""
@@ -88,19 +89,6 @@ class Postgres:
 def _setting(cursor: Any, name: str) -> str:
     cursor.execute("SELECT current_setting(%s)", (name,))
     return str(cursor.fetchone()[0])
-
-
-def tree_cpu_seconds(pid: int) -> float:
-    """User and system time of a process and its descendants, those it has reaped included."""
-    total = 0.0
-    root = psutil.Process(pid)
-    for process in [root, *root.children(recursive=True)]:
-        try:
-            spent = process.cpu_times()
-        except psutil.NoSuchProcess:
-            continue
-        total += spent.user + spent.system + spent.children_user + spent.children_system
-    return total
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
-from .postgres import tree_cpu_seconds
+from .processor import tree_seconds
 
 START_SECONDS = 60
 STOP_SECONDS = 15
@@ -81,7 +81,7 @@ class WebServer:
         return f"http://127.0.0.1:{self.port}/api/"
 
     def cpu_seconds(self) -> float:
-        return tree_cpu_seconds(self.pid)
+        return tree_seconds(self.pid)
 
 
 def free_port() -> int:
