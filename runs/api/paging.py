@@ -3,18 +3,23 @@
 import re
 from typing import Any
 
-from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter
 from rest_framework.request import Request
 
 from runs.errors import InvalidInput
 
-PARAMETERS = [
-    OpenApiParameter("after", OpenApiTypes.INT64, description="Where the page before ended."),
-    OpenApiParameter("limit", OpenApiTypes.INT32, description="Rows at most."),
-]
 FARTHEST = 2**63 - 1
 NUMBER = re.compile(r"-?[0-9]{1,19}")
+
+
+def parameters(*, most: int, default: int) -> list[OpenApiParameter]:
+    """The query parameters of a list in pages, for the schema."""
+    after = {"type": "integer", "format": "int64", "minimum": -1, "maximum": FARTHEST}
+    limit = {"type": "integer", "minimum": 1, "maximum": most, "default": default}
+    return [
+        OpenApiParameter("after", after, description="Where the page before ended."),
+        OpenApiParameter("limit", limit, description="Rows at most."),
+    ]
 
 
 def position(request: Request, *, most: int, default: int, start: int = -1) -> tuple[int, int]:

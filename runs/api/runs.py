@@ -8,15 +8,16 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.verdicts import group_ids
-from runs import lifecycle, reports
+from runs import lifecycle, reports, tallies
 from runs.api import paging
 from runs.api.base import FarmViewSet
 from runs.api.errors import in_words
-from runs.api.schema import INFO, RESTART_ALL, filters_of
+from runs.api.schema import INFO, RESTART_ALL, RUN, either, filters_of
 from runs.api.serializers import (
     RunDetail,
     RunInput,
     RunList,
+    RunNumber,
     RunOutput,
     show_counts,
     show_run,
@@ -25,6 +26,7 @@ from runs.api.serializers import (
 from runs.errors import InvalidInput, UnknownInfo
 from runs.filters import RunFilter, explain
 from runs.models import Run
+from runs.tallies import Counts
 
 RUN_INFO = ["percentDone", "numWaiting", "numComputing", "numDone", "numFailed", "numCancelled"]
 YES_AND_NO = {"True": True, "true": True, "False": False, "false": False}
@@ -57,13 +59,16 @@ class RunViewSet(FarmViewSet):
         num_tasks = given.pop("numTasks")
         given["group"] = group_named(given.get("group"))
         run = lifecycle.create_run(owner=request.user, num_tasks=num_tasks, **given)
-        return Response(show_run(run), status=201)
+        return Response(show_run(run, Counts(waiting=num_tasks)), status=201)
 
     @extend_schema(
         tags=["runs"],
         operation_id="list_runs",
         summary="List the runs",
-        parameters=[*filters_of(RunFilter), *paging.PARAMETERS],
+        parameters=[
+            *filters_of(RunFilter),
+            *paging.parameters(most=LIST_LIMIT, default=LIST_LIMIT),
+        ],
         responses={200: RunList},
     )
     def list(self, request: Request) -> Response:
@@ -75,15 +80,17 @@ class RunViewSet(FarmViewSet):
             raise InvalidInput(in_words(reasons), reasons)
         after, limit = paging.position(request, most=LIST_LIMIT, default=LIST_LIMIT)
         runs = narrowed.qs.select_related("owner", "group").filter(id__gt=after).order_by("id")
-        rows = [show_run(run) for run in runs[: limit + 1]]
+        found = list(runs[: limit + 1])
+        counts = tallies.read_many([run.id for run in found])
+        rows = [show_run(run, counts.get(run.id, Counts())) for run in found]
         return Response(paging.page(request, rows, limit, key="id"))
 
     @extend_schema(
         tags=["runs"],
         operation_id="get_run",
         summary="Get information about a run",
-        parameters=[INFO(RUN_INFO)],
-        responses={200: RunDetail},
+        parameters=[RUN, INFO(RUN_INFO)],
+        responses={200: either("RunOrNumber", RunDetail, RunNumber)},
     )
     def retrieve(self, request: Request, uuid: str) -> Response:
         """The run and its counts, or with `info` just that one number."""
@@ -100,6 +107,7 @@ class RunViewSet(FarmViewSet):
         tags=["runs"],
         operation_id="delete_run",
         summary="Delete a run",
+        parameters=[RUN],
         responses={204: None},
     )
     def destroy(self, request: Request, uuid: str) -> Response:
@@ -111,7 +119,7 @@ class RunViewSet(FarmViewSet):
         tags=["runs"],
         operation_id="restart_run",
         summary="Restart tasks of a run",
-        parameters=[RESTART_ALL],
+        parameters=[RUN, RESTART_ALL],
         request=None,
         responses={204: None},
     )

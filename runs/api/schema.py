@@ -5,7 +5,8 @@ from typing import Any
 from django_filters import FilterSet, IsoDateTimeFilter
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter
+from drf_spectacular.utils import OpenApiParameter, PolymorphicProxySerializer
+from rest_framework.serializers import Serializer
 
 ERRORS = {
     "400": "The input is wrong; `errors` says where and why. Nothing was changed.",
@@ -24,6 +25,25 @@ RESTART_ALL = OpenApiParameter(
     "all", OpenApiTypes.STR, enum=["True", "False", "true", "false"], default="False",
     description="Restart all tasks from 0, done ones included. Any other value is a 404.",
 )  # fmt: skip
+
+
+RUN = OpenApiParameter(
+    "uuid", OpenApiTypes.STR, OpenApiParameter.PATH,
+    description="The UUID of the run: 32 hex digits, dashes allowed.",
+)  # fmt: skip
+TASK = OpenApiParameter(
+    "number", {"type": "integer"}, OpenApiParameter.PATH,
+    description="The number of the task, from 0. One that the run does not have is a 404.",
+)  # fmt: skip
+STRICT = {"RunNumber", "TaskValue"}
+"""Objects that have one of their fields, and no other; what comes in is strict anyhow."""
+
+
+def either(name: str, *shapes: type[Serializer[Any]]) -> PolymorphicProxySerializer:
+    """A response that has one of some shapes, depending on the query."""
+    return PolymorphicProxySerializer(
+        component_name=name, serializers=list(shapes), resource_type_field_name=None
+    )
 
 
 def INFO(known: list[str]) -> OpenApiParameter:
@@ -64,17 +84,39 @@ class FarmScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-cal
             {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
         ]
 
+    def get_security_requirement(self, auto_schema: Any) -> list[dict[str, list[str]]]:
+        """One of the two is enough."""
+        return [{name: []} for name in self.name]
+
 
 def add_common_errors(result: dict[str, Any], **_: Any) -> dict[str, Any]:
     """Add to every call the refusals that any call can meet, in their one shape."""
-    shape = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
+    tighten(result["components"]["schemas"])
     result["components"]["schemas"]["Error"] = ERROR_SCHEMA
     for path in result["paths"].values():
         for call in path.values():
-            for status, meaning in ERRORS.items():
-                if "requestBody" in call or status not in WITH_BODY:
-                    call["responses"].setdefault(status, {"description": meaning, "content": shape})
+            add_errors(call)
     return result
+
+
+def add_errors(call: dict[str, Any]) -> None:
+    """Add the refusals to one call, and that its body may not be left out."""
+    shape = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
+    with_body = "requestBody" in call
+    for status, meaning in ERRORS.items():
+        if with_body or status not in WITH_BODY:
+            call["responses"].setdefault(status, {"description": meaning, "content": shape})
+    if with_body:
+        call["requestBody"]["required"] = True
+
+
+def tighten(shapes: dict[str, Any]) -> None:
+    """Say of the shapes that take no unknown fields that they take none."""
+    for name, one in shapes.items():
+        if name in STRICT:
+            one.update(additionalProperties=False, minProperties=1, maxProperties=1)
+        elif name.endswith("Request"):
+            one.update(additionalProperties=False, minProperties=1)
 
 
 ERROR_SCHEMA = {

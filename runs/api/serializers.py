@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.conf import settings
+from drf_spectacular.utils import extend_schema_serializer
 from rest_framework import serializers
 
 from runs.api.fields import (
@@ -14,8 +15,9 @@ from runs.api.fields import (
     StrictUUIDField,
 )
 from runs.models import Run, Task
-from runs.reports import Progress, state_of
-from runs.states import RunState, TaskState
+from runs.reports import RUN_STATES, Progress, state_of
+from runs.states import TaskState
+from runs.tallies import Counts
 
 SETTABLE = ["waiting", "computing", "done", "failed"]
 BIGINT = 2**63 - 1
@@ -50,7 +52,9 @@ class RunOutput(serializers.Serializer[Any]):
     description = serializers.CharField()
     owner = serializers.CharField()
     group = serializers.CharField(allow_null=True)
-    state = serializers.ChoiceField(RunState.values)
+    state = serializers.ChoiceField(
+        RUN_STATES, help_text="`finished`: nothing waits, nothing computes."
+    )
     created = serializers.DateTimeField()
     started = serializers.DateTimeField(allow_null=True, help_text="Its first claim.")
 
@@ -58,9 +62,6 @@ class RunOutput(serializers.Serializer[Any]):
 class RunDetail(RunOutput):
     """A run with its counts."""
 
-    state = serializers.ChoiceField(
-        [*RunState.values, "finished"], help_text="`finished`: nothing waits, nothing computes."
-    )
     percentDone = serializers.FloatField(
         help_text="Mean over all tasks, partial progress included."
     )
@@ -72,6 +73,18 @@ class RunDetail(RunOutput):
     updated = serializers.DateTimeField(help_text="When a task last changed its state.")
 
 
+class RunNumber(serializers.Serializer[Any]):
+    """The one number of a run that `info` names."""
+
+    percentDone = serializers.FloatField(required=False)
+    numWaiting = serializers.IntegerField(required=False)
+    numComputing = serializers.IntegerField(required=False)
+    numDone = serializers.IntegerField(required=False)
+    numFailed = serializers.IntegerField(required=False)
+    numCancelled = serializers.IntegerField(required=False)
+
+
+@extend_schema_serializer(many=False)
 class RunList(serializers.Serializer[Any]):
     """The runs of a user."""
 
@@ -103,12 +116,21 @@ class TaskDetail(TaskOutput):
     updated = serializers.DateTimeField(allow_null=True)
 
 
+class TaskValue(serializers.Serializer[Any]):
+    """The one value of a task that `info` names."""
+
+    status = serializers.ChoiceField(TaskState.labels, required=False)
+    percentDone = serializers.FloatField(required=False)
+    percentCompleted = serializers.FloatField(required=False)
+
+
 class ClaimOutput(TaskOutput):
     """A claimed task."""
 
     attempt = serializers.IntegerField(help_text="Which attempt at the task this is, from 1.")
 
 
+@extend_schema_serializer(many=False)
 class TaskList(serializers.Serializer[Any]):
     """Some tasks of a run."""
 
@@ -155,7 +177,7 @@ class ErrorOutput(serializers.Serializer[Any]):
     )  # fmt: skip
 
 
-def show_run(run: Run) -> dict[str, Any]:
+def show_run(run: Run, counts: Counts) -> dict[str, Any]:
     """A run as creation and the list show it."""
     return {
         "id": run.id,
@@ -166,7 +188,7 @@ def show_run(run: Run) -> dict[str, Any]:
         "description": run.description,
         "owner": run.owner.get_username(),
         "group": run.group.name if run.group else None,
-        "state": run.state,
+        "state": state_of(run, counts),
         "created": run.created,
         "started": run.started,
     }
@@ -187,8 +209,7 @@ def show_counts(progress: Progress) -> dict[str, Any]:
 def show_run_detail(run: Run, progress: Progress) -> dict[str, Any]:
     """A run with its counts."""
     return {
-        **show_run(run),
-        "state": state_of(run, progress.counts),
+        **show_run(run, progress.counts),
         **show_counts(progress),
         "updated": progress.last_movement or run.created,
     }

@@ -8,13 +8,14 @@ from rest_framework.response import Response
 from runs import lifecycle, queue, reports, workers
 from runs.api import paging
 from runs.api.base import FarmViewSet
-from runs.api.schema import INFO
+from runs.api.schema import INFO, RUN, TASK, either
 from runs.api.serializers import (
     ClaimInput,
     ClaimOutput,
     TaskDetail,
     TaskInput,
     TaskList,
+    TaskValue,
     show_task,
 )
 from runs.errors import InvalidInput, TaskNotFound, UnknownInfo
@@ -23,6 +24,7 @@ from runs.states import TaskState
 TASK_INFO = ["status", "percentDone", "percentCompleted"]
 STATES = {state.label: state for state in TaskState}
 LIST_LIMIT = 1000
+LIST_PAGE = 100
 
 
 class TaskViewSet(FarmViewSet):
@@ -32,6 +34,7 @@ class TaskViewSet(FarmViewSet):
         tags=["task"],
         operation_id="claim_task",
         summary="Request a task",
+        parameters=[RUN],
         request=ClaimInput,
         responses={201: ClaimOutput, 204: None},
         examples=[
@@ -78,8 +81,8 @@ class TaskViewSet(FarmViewSet):
         tags=["runs"],
         operation_id="get_task",
         summary="Get information about a task",
-        parameters=[INFO(TASK_INFO)],
-        responses={200: TaskDetail},
+        parameters=[RUN, TASK, INFO(TASK_INFO)],
+        responses={200: either("TaskOrValue", TaskDetail, TaskValue)},
     )
     def retrieve(self, request: Request, uuid: str, number: str) -> Response:
         """The task, or with `info` just that one value."""
@@ -96,6 +99,7 @@ class TaskViewSet(FarmViewSet):
         tags=["runs"],
         operation_id="update_task",
         summary="Update a task",
+        parameters=[RUN, TASK],
         request=TaskInput,
         responses={204: None},
         examples=[
@@ -128,8 +132,11 @@ class TaskViewSet(FarmViewSet):
         operation_id="list_tasks",
         summary="List tasks of a run",
         parameters=[
-            OpenApiParameter("status", OpenApiTypes.STR, enum=list(STATES)),
-            *paging.PARAMETERS,
+            RUN,
+            OpenApiParameter(
+                "status", OpenApiTypes.STR, enum=list(STATES), description="Only these."
+            ),
+            *paging.parameters(most=LIST_LIMIT, default=LIST_PAGE),
         ],
         responses={200: TaskList},
     )
@@ -140,7 +147,7 @@ class TaskViewSet(FarmViewSet):
             reason = f"There is no status {status[:40]!r}; it can be one of {', '.join(STATES)}."
             raise InvalidInput(reason, {"status": [reason]})
         run = reports.find_workable(request.user, uuid)
-        after, limit = paging.position(request, most=LIST_LIMIT, default=100)
+        after, limit = paging.position(request, most=LIST_LIMIT, default=LIST_PAGE)
         tasks = reports.tasks_page(
             run, state=STATES[status] if status else None, after=after, limit=limit + 1
         )

@@ -16,6 +16,8 @@ from tests import factories
 from tests.api.shape import assert_refused
 from tests.server import Server
 
+# Inside a transaction of the test Django could not give up the connection and take another.
+real_transactions = pytest.mark.django_db(transaction=True)
 UNREACHABLE = "could not connect to server: Connection refused"
 
 
@@ -30,6 +32,7 @@ def away(error: Exception) -> Iterator[None]:
         yield
 
 
+@real_transactions
 @pytest.mark.parametrize("error", [OperationalError(UNREACHABLE), InterfaceError("closed")])
 @pytest.mark.parametrize(
     ("verb", "rest", "body"),
@@ -61,6 +64,7 @@ def test_every_call_says_when_to_come_back(
     factories.check_books(run)
 
 
+@real_transactions
 def test_a_password_that_cannot_be_checked_now_is_not_wrong(api: APIClient) -> None:
     verdicts.forget_all()
     with away(OperationalError(UNREACHABLE)):
@@ -70,6 +74,7 @@ def test_a_password_that_cannot_be_checked_now_is_not_wrong(api: APIClient) -> N
     assert api.get("/api/runs").status_code == 200
 
 
+@real_transactions
 def test_a_token_that_cannot_be_checked_now_is_not_ended(api: APIClient) -> None:
     api.credentials(HTTP_AUTHORIZATION=f"Bearer {api.get('/api/token').json()['token']}")
     with away(OperationalError(UNREACHABLE)):

@@ -69,6 +69,14 @@ def test_a_filter_narrows_the_list(
     assert names(api, **query) == (list(farm) if found is None else found)
 
 
+def test_a_row_tells_the_state_that_the_filter_and_the_run_itself_tell(
+    api: APIClient, farm: dict[str, Run]
+) -> None:
+    for row in api.get("/api/runs").json()["data"]:
+        assert row["state"] == api.get(f"/api/runs/{row['uuid']}").json()["state"]
+        assert row["name"] in names(api, state=row["state"])
+
+
 def test_a_run_is_found_by_the_start_of_its_uuid(api: APIClient, farm: dict[str, Run]) -> None:
     run = farm["busy"]
     for start in (run.uuid.hex, run.uuid.hex[:12], str(run.uuid)[:14], run.uuid.hex[:12].upper()):
