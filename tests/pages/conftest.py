@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.contrib.auth.hashers import make_password
 from django.contrib.auth.models import User
 from django.test import Client
 
@@ -47,17 +48,28 @@ def answer() -> Callable[[Client, str], Any]:
     return post
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:
-    """The machine's own Chromium."""
+    """The machine's own Chromium.
+
+    For one file at a time: while Playwright's loop runs in this thread, Django takes the tests'
+    own queries for asynchronous ones and must be told that they are not.
+    """
     if not Path(CHROMIUM).exists():
         pytest.skip(f"needs {CHROMIUM} (Debian package chromium)")
     from playwright.sync_api import sync_playwright
 
-    with sync_playwright() as playwright:
+    with pytest.MonkeyPatch.context() as patch, sync_playwright() as playwright:
+        patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         yield browser
         browser.close()
+
+
+def let_in(name: str, password: str = factories.PASSWORD) -> None:
+    """Keep the user's password as the server does: it does not know the tests' quick hash."""
+    slow = make_password(password, hasher="pbkdf2_sha256")
+    User.objects.filter(username=name).update(password=slow)
 
 
 @dataclass
@@ -74,6 +86,7 @@ class Tab:
 
     def log_in(self, name: str = "alice", password: str = factories.PASSWORD) -> None:
         """Log in with the form."""
+        let_in(name, password)
         self.open("/account/login/")
         self.page.fill("#id_username", name)
         self.page.fill("#id_password", password)
@@ -89,17 +102,14 @@ class Tab:
 
 
 @pytest.fixture
-def open_tab(
-    chromium: Any, server: Server, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Callable[..., Tab]]:
+def open_tab(chromium: Any, server: Server) -> Iterator[Callable[..., Tab]]:
     """Opens tabs in browser contexts of their own; at the end none may have complained."""
-    # Playwright's loop runs in this thread; the test's own queries are synchronous all the same.
-    monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
+    let_in("alice")
     tabs: list[Tab] = []
 
     def open_one(**options: Any) -> Tab:
         page = chromium.new_context(**options).new_page()
-        page.set_default_timeout(20_000)
+        page.set_default_timeout(10_000)
         tab = Tab(page, server)
         page.on("console", lambda m: m.type in ("error", "warning") and note(tab, m.text))
         page.on("pageerror", lambda error: note(tab, str(error)))

@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.once]
 def expect():
     from playwright.sync_api import expect
 
-    expect.set_options(timeout=20_000)
+    expect.set_options(timeout=10_000)
     return expect
 
 
@@ -68,7 +68,7 @@ def test_a_run_lives_before_the_eyes_of_its_owner(tab, server, expect):
     expect(page.locator("#tile-computing b")).to_have_text("2")
     expect(page.locator("#workers")).to_contain_text("n007")
     crew.report(first, percentCompleted=50)
-    expect(page.locator("#task-0")).to_contain_text("50 %")
+    expect(page.locator("#task-0")).to_contain_text("50.0 %")
     crew.report(first, status="done")
     crew.report(second, status="failed")
     expect(page.locator("#tile-done b")).to_have_text("1")

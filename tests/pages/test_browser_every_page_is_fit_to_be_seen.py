@@ -65,7 +65,7 @@ def test_every_page_is_accessible_and_fits(farm, open_tab, look):
         found += [(path, one) for one in tab.violations()]
         if too_wide(tab.page):
             found.append((path, "wider than the screen"))
-    assert found == []
+    assert not found, "\n".join(map(str, found))
 
 
 def test_the_colours_follow_the_system_and_the_button(farm, open_tab):
