@@ -142,6 +142,13 @@ def test_every_call_stands_on_its_page(built: Path) -> None:
             assert parameter["name"] in text
 
 
+def test_every_answer_with_a_body_tells_its_fields() -> None:
+    for method, path, operation in api.operations():
+        for status, answer in operation["responses"].items():
+            if status in ("200", "201"):
+                assert api.shape_of(answer), f"{method} {path}"
+
+
 def test_every_public_name_of_the_client_is_documented(built: Path) -> None:
     anchors = (built / "reference" / "client.html").read_text()
     for name in taskfarm_worker.__all__:

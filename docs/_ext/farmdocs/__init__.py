@@ -6,9 +6,11 @@ the commands, the table of states, the models.
 """
 
 import re
+from pathlib import Path
 from typing import Any
 
 from sphinx.application import Sphinx
+from sphinx.environment import BuildEnvironment
 from sphinx.errors import ExtensionError
 
 from . import api, commands, errors, figures, states, tables
@@ -42,7 +44,15 @@ def fill(app: Sphinx, docname: str, source: list[str]) -> None:
     source[0] = MARK.sub(part, source[0])
 
 
+def always_read(app: Sphinx, env: BuildEnvironment, *_: set[str]) -> list[str]:
+    """Pages with a mark, which change with the code although their own file does not."""
+    return [
+        name for name in env.found_docs if MARK.search(Path(env.doc2path(name)).read_text("utf-8"))
+    ]
+
+
 def setup(app: Sphinx) -> dict[str, Any]:
     """What Sphinx calls."""
     app.connect("source-read", fill)
+    app.connect("env-get-outdated", always_read)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -11,6 +11,8 @@ from . import session
 from .text import block, code, paragraphs, pretty, table
 
 Json = dict[str, Any]
+LARGEST = 2**40
+"""Greater bounds are those of a column, and tell a reader nothing."""
 
 
 @cache
@@ -105,7 +107,7 @@ def resolve(shape: Json) -> Json:
     if "$ref" in shape:
         name = shape["$ref"].rsplit("/", 1)[1]
         found: Json = schema()["components"]["schemas"][name]
-        return found
+        return resolve(found)
     for key in ("allOf", "oneOf"):
         if key in shape:
             return {**resolve(shape[key][0]), **shape}
@@ -122,8 +124,10 @@ def kind(shape: Json) -> str:
     )
     if shape.get("format") in ("uuid", "date-time"):
         text = {"uuid": "UUID", "date-time": "ISO 8601 time"}[shape["format"]]
-    if "minimum" in shape and "maximum" in shape:
-        text += f", {shape['minimum']:,} to {shape['maximum']:,}"
+    least, most = shape.get("minimum"), shape.get("maximum")
+    if least is not None:
+        bounded = most is not None and most <= LARGEST
+        text += f", {least:,} to {most:,}" if bounded else f", at least {least:,}"
     if "maxLength" in shape:
         text += f", at most {shape['maxLength']:,} characters"
     return text
