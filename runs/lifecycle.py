@@ -19,7 +19,7 @@ from runs.dialect import run_sql
 from runs.errors import InvalidInput, RunNotFound
 from runs.models import Run
 from runs.retrying import rerun_on_conflict
-from runs.states import Outcome, TaskState
+from runs.states import Outcome, RunState, TaskState
 from runs.tallies import Counts
 
 PIECE = 5_000
@@ -145,11 +145,19 @@ def restart(*, run: Run, everything: bool = False, by: str = "", watch: Watch = 
     """
     states = tuple(TaskState) if everything else UNFINISHED
     why = f"restarted by {by}" if by else "restarted"
+    reactivate(run)
     work = list(pieces(run, states))
     return sum(
         _restart_piece(run, piece, states, everything, why)
         for piece in watch(work, total=len(work))
     )
+
+
+def reactivate(run: Run) -> None:
+    """Let a cancelled run hand out tasks again: whoever restarts its tasks wants them done."""
+    if run.state == RunState.CANCELLED:
+        Run.objects.filter(pk=run.pk, state=RunState.CANCELLED).update(state=RunState.ACTIVE)
+        run.state = RunState.ACTIVE
 
 
 @rerun_on_conflict

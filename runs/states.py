@@ -72,6 +72,7 @@ TRANSITIONS = (
     Transition(F, W, "restart", "a person"),
     Transition(X, W, "restart", "a person"),
     Transition(W, D, "marked done", "a person or a script, through the documented PUT"),
+    Transition(W, F, "marked failed", "a person or a script, through the documented PUT"),
     Transition(W, X, "cancel", "a person or policy"),
     Transition(C, X, "cancel", "a person or policy; the open attempt becomes stale"),
 )

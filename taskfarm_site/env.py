@@ -50,3 +50,17 @@ def number(name: str, default: int, *, least: int, most: int) -> int:
             f"{name}={value!r} must be a whole number from {least} to {most}."
         )
     return result
+
+
+def choice(name: str, default: str, known: set[str]) -> str:
+    """The variable as one of some words, upper or lower case as they are.
+
+    Raises:
+        ImproperlyConfigured: it is none of them.
+    """
+    value = os.environ.get(name) or default
+    found = next((word for word in known if word.lower() == value.lower()), None)
+    if found is None:
+        shown = ", ".join(sorted(known)) if len(known) < 20 else "such as UTC or Europe/Berlin"
+        raise ImproperlyConfigured(f"{name}={value!r} is not known: {shown}.")
+    return found

@@ -5,6 +5,7 @@ Without any variable set the farm serves this machine only, from an SQLite file 
 made up for you, and a missing ``SECRET_KEY`` stops the start.
 """
 
+import zoneinfo
 from datetime import timedelta
 from pathlib import Path
 
@@ -120,6 +121,10 @@ AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_RESET_ON_SUCCESS = True
 AXES_DISABLE_ACCESS_LOG = True  # else every check of a password writes a row
 AXES_VERBOSE = False
+# Tries during a lockout do not prolong it: Retry-After says the truth.
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
+# The log names whose logins fail and from where; never a password.
+AXES_SENSITIVE_PARAMETERS = ["password"]
 AXES_LOCKOUT_CALLABLE = "accounts.lockout.respond"
 AXES_CLIENT_IP_CALLABLE = "accounts.lockout.client_address"
 
@@ -161,7 +166,7 @@ SPECTACULAR_SETTINGS = {
 
 # --- Language, time, static files, logs ---------------------------------------------------------
 LANGUAGE_CODE = "en"
-TIME_ZONE = env.text("TASKFARM_TIME_ZONE", "UTC")
+TIME_ZONE = env.choice("TASKFARM_TIME_ZONE", "UTC", zoneinfo.available_timezones())
 USE_I18N = False
 USE_TZ = True
 
@@ -181,12 +186,18 @@ STORAGES = {
     },
 }
 
+LOG_LEVEL = env.choice(
+    "TASKFARM_LOG_LEVEL", "WARNING", {"DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"}
+)
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
     # Refusals of bad input are the caller's business; failures of ours are errors.
-    "loggers": {"django.request": {"level": "ERROR"}},
-    "root": {"handlers": ["console"], "level": env.text("TASKFARM_LOG_LEVEL", "WARNING").upper()},
+    "loggers": {
+        "django.request": {"level": "ERROR"},
+        "django.security.DisallowedHost": {"level": "CRITICAL"},
+    },
+    "root": {"handlers": ["console"], "level": LOG_LEVEL},
 }

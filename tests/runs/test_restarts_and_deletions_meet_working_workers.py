@@ -7,7 +7,7 @@ from django.db import transaction
 from runs import lifecycle, moves, queue, tallies
 from runs.errors import RunNotFound
 from runs.models import Attempt, Run, Tally, Task, Throughput
-from runs.states import Outcome, TaskState
+from runs.states import Outcome, RunState, TaskState
 from tests import factories
 from tests.runs.processes import claimers, fire, results
 from tests.runs.threads import start, wait_until_blocked
@@ -128,6 +128,14 @@ def test_a_restart_of_few_among_many_does_not_walk_the_run(
     with django_assert_max_num_queries(17):  # type: ignore[operator]
         assert lifecycle.restart(run=run) == 4
     factories.check_books(run)
+
+
+def test_a_restart_of_a_cancelled_run_makes_it_hand_out_tasks_again(alice: User) -> None:
+    run, worker = factories.run(alice, 3), factories.worker(alice)
+    Run.objects.filter(pk=run.pk).update(state=RunState.CANCELLED)
+    run.refresh_from_db()
+    lifecycle.restart(run=run)
+    assert len(queue.claim(run=Run.objects.get(pk=run.pk), worker=worker, want=9)) == 3
 
 
 @pytest.mark.parametrize("few", [0, 20_000])

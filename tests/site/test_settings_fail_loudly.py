@@ -55,6 +55,15 @@ def test_a_number_out_of_range_is_refused_by_name(
         env.number("X", 5, least=0, most=100)
 
 
+@pytest.mark.parametrize(
+    ("name", "text"), [("TASKFARM_LOG_LEVEL", "LOUD"), ("TASKFARM_TIME_ZONE", "Mars/Olympus")]
+)
+def test_a_word_that_is_not_known_is_refused_by_name(name: str, text: str) -> None:
+    result = manage("check", **{name: text})
+    assert result.returncode != 0
+    assert f"{name}='{text}' is not known" in result.stderr
+
+
 def test_a_flag_that_is_neither_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("X", "maybe")
     with pytest.raises(ImproperlyConfigured, match="X='maybe'"):

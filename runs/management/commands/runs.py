@@ -10,7 +10,7 @@ from runs import reports
 from runs.filters import RunFilter, explain
 from runs.models import Run
 
-HEAD = ("UUID", "STATE", "DONE", "WAITING", "COMPUTING", "DONE", "FAILED", "OWNER", "NAME")
+HEAD = ("UUID", "STATE", "SO FAR", "WAITING", "COMPUTING", "DONE", "FAILED", "OWNER", "NAME")
 LINE = "{:32}  {:9}  {:>6}  {:>9}  {:>9}  {:>9}  {:>9}  {:12}  {}"
 
 
