@@ -52,7 +52,7 @@ def measure(source: bytes, progress: Callable[[float], None], keep: int = 10) ->
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # on '\d' and the like: not our business here
             tree = ast.parse(source)
-    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+    except (SyntaxError, tokenize.TokenError, ValueError, RecursionError, MemoryError) as error:
         raise Unreadable(f"{type(error).__name__}: {error}") from error
     progress(70)
     functions = list(find_functions(tree))
