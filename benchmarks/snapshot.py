@@ -2,12 +2,16 @@
 
 As long as the snapshot is open PostgreSQL may remove nothing that was deleted or changed since, and
 a claim that looks for the lowest waiting number has to walk over all that was claimed before it.
-The snapshot (REPEATABLE READ) is taken before the first claim. All claims are single ones (n=1), in
-this process through the server's own operation, the run read afresh for each. Rates are medians
-over groups of claims, at the start and after every sixth of the way.
+The snapshot (REPEATABLE READ) is taken before the first claim. All 300,000 claims are single ones
+(n=1), in this process through the server's own operation, the run read afresh for each.
+
+Rates are medians over groups of claims, at the start and after every sixth of the way. Minutes lie
+between the two, in which a machine that others use changes its speed; so each group is followed by
+a group of claims from a control queue, which is small, in a database of its own, and never ages.
+The figure compares what a claim is worth in claims of the control, at the end over the start.
 
 Beside it a plain queue in the same database: a table, a partial index on what waits, UPDATE … WHERE
-id = (SELECT … FOR UPDATE SKIP LOCKED LIMIT 1). Its measured claims are single ones, too; what lies
+id IN (SELECT … FOR UPDATE SKIP LOCKED LIMIT 1). Its measured claims are single ones, too; what lies
 between them is claimed 1,000 at a time, for otherwise it would take an hour.
 """
 
@@ -16,6 +20,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
@@ -48,27 +53,61 @@ WITH picked AS MATERIALIZED (
 UPDATE plain_queue SET waiting = false WHERE id IN (SELECT id FROM picked) RETURNING id
 """
 
+CONTROL = "control"
+CONTROL_TASKS = 1000
+
 Claim = Callable[[int], None]
+
+
+@dataclass(frozen=True)
+class Rate:
+    """Claims per second, the same in claims of the control, and a claim's processor time."""
+
+    claims: float
+    of_control: float
+    milliseconds: float
+
+
+class Control:
+    """A plain queue that is put back to its beginning before it can age."""
+
+    def __init__(self, postgres: Postgres, cursor: Any) -> None:
+        self.postgres = postgres
+        self.cursor = cursor
+
+    def cpu_seconds(self) -> float:
+        """Processor time of this process and of PostgreSQL."""
+        return time.process_time() + self.postgres.cpu_seconds()
+
+    def claims_per_second(self, count: int) -> float:
+        rate = per_second(lambda number: take_singly(self.cursor, number), count)
+        self.cursor.execute("UPDATE plain_queue SET waiting = true WHERE NOT waiting")
+        self.cursor.execute("VACUUM plain_queue")
+        return rate
 
 
 def measure(bench: Bench) -> Result:
     claims = bench.size(CLAIMS, 600)
     result = Result(NAME, "Claims while another session holds an old snapshot open")
-    plain = plain_stages(bench, claims)
-    ours = our_stages(bench, claims)
-    for done in ours:
-        row: Row = {"claims before": f"{done:,}", "this server, claims/s": ours[done]}
-        row["plain SKIP LOCKED queue, claims/s"] = plain.get(done, "")
+    with control_queue(bench.postgres) as control:
+        plain = plain_stages(bench, claims, control)
+        ours = our_stages(bench, claims, control)
+    for done, rate in ours.items():
+        row: Row = {"claims before": f"{done:,}", "this server, claims/s": rate.claims}
+        row["in claims of the control"] = rate.of_control
+        row["CPU ms/claim"] = rate.milliseconds
+        row["plain SKIP LOCKED queue, claims/s"] = plain[done].claims if done in plain else ""
+        row["in claims of the control "] = plain[done].of_control if done in plain else ""
         result.rows.append(row)
-    kept = ours[claims] / ours[0]
     name = f"claims/s under an open snapshot, after {claims:,} claims over the start"
+    kept, plain_kept = (ages[claims].of_control / ages[0].of_control for ages in (ours, plain))
     result.figures.append(Figure(name, kept, TARGET))
-    result.notes.append(f"The plain queue keeps {plain[claims] / plain[0]:.3f} of its speed.")
+    result.notes.append(f"The plain queue keeps {plain_kept:.3f} of its speed.")
     return result
 
 
-def our_stages(bench: Bench, claims: int) -> dict[int, float]:
-    """Claims per second of this server, by the number of claims that came before."""
+def our_stages(bench: Bench, claims: int, control: Control) -> dict[int, Rate]:
+    """Rates of this server, by the number of claims that came before."""
     ours = bench.this_server
     ours.fresh_database()
     inside = Inside(ours)
@@ -83,32 +122,43 @@ def our_stages(bench: Bench, claims: int) -> dict[int, float]:
 
     marks = [claims * stage // STAGES for stage in range(STAGES + 1)]
     with open_snapshot(ours.postgres, ours.database):
-        rates = rates_at(marks, claim, claim, GROUP)
+        rates = rates_at(marks, (claim, claim, control), GROUP)
     inside.disconnect()
     return rates
 
 
-def plain_stages(bench: Bench, claims: int) -> dict[int, float]:
+def plain_stages(bench: Bench, claims: int, control: Control) -> dict[int, Rate]:
     """The same for the plain queue, at the start and at the end only."""
     ours = bench.this_server
     ours.fresh_database()
-    tasks = claims + 2 * GROUPS * PLAIN_GROUP
-    statements = [statement.format(tasks=tasks) for statement in PLAIN_QUEUE]
-    ours.postgres.execute(ours.database, *statements)
+    make_plain_queue(ours.postgres, ours.database, claims + 2 * GROUPS * PLAIN_GROUP)
     with (
         open_snapshot(ours.postgres, ours.database),
         ours.postgres.session(ours.database) as cursor,
     ):
 
         def claim(count: int) -> None:
-            for _ in range(count):
-                take(cursor, 1)
+            take_singly(cursor, count)
 
         def advance(count: int) -> None:
             for done in range(0, count, PLAIN_BATCH):
                 take(cursor, min(PLAIN_BATCH, count - done))
 
-        return rates_at([0, claims], claim, advance, PLAIN_GROUP)
+        return rates_at([0, claims], (claim, advance, control), PLAIN_GROUP)
+
+
+@contextmanager
+def control_queue(postgres: Postgres) -> Iterator[Control]:
+    """A plain queue in a database of its own."""
+    postgres.create_database(CONTROL)
+    make_plain_queue(postgres, CONTROL, CONTROL_TASKS)
+    with postgres.session(CONTROL) as cursor:
+        yield Control(postgres, cursor)
+
+
+def make_plain_queue(postgres: Postgres, database: str, tasks: int) -> None:
+    statements = [statement.format(tasks=tasks) for statement in PLAIN_QUEUE]
+    postgres.execute(database, *statements)
 
 
 def take(cursor: Any, count: int) -> None:
@@ -118,19 +168,37 @@ def take(cursor: Any, count: int) -> None:
         raise RuntimeError("the plain queue ran dry")
 
 
-def rates_at(marks: list[int], claim: Claim, advance: Claim, group: int) -> dict[int, float]:
-    """Claims per second at each mark; between the marks the claims are not measured."""
+def take_singly(cursor: Any, count: int) -> None:
+    for _ in range(count):
+        take(cursor, 1)
+
+
+def rates_at(
+    marks: list[int], operations: tuple[Claim, Claim, Control], group: int
+) -> dict[int, Rate]:
+    """Rates at each mark; between the marks the claims are not measured."""
+    claim, advance, control = operations
     rates = {}
     done = 0
     for mark in marks:
         advance(max(0, mark - done))
-        done = max(done, mark)
-        rates[mark] = median(rate(claim, group) for _ in range(GROUPS))
-        done += GROUPS * group
+        rates[mark] = rate_now(claim, control, group)
+        done = max(done, mark) + GROUPS * group
     return rates
 
 
-def rate(claim: Claim, count: int) -> float:
+def rate_now(claim: Claim, control: Control, group: int) -> Rate:
+    """Groups of claims, each followed by a group of the control."""
+    rates, ratios, cpu_seconds = [], [], 0.0
+    for _ in range(GROUPS):
+        before = control.cpu_seconds()
+        rates.append(per_second(claim, group))
+        cpu_seconds += control.cpu_seconds() - before
+        ratios.append(rates[-1] / control.claims_per_second(group))
+    return Rate(median(rates), median(ratios), 1000 * cpu_seconds / (GROUPS * group))
+
+
+def per_second(claim: Claim, count: int) -> float:
     start = time.perf_counter()
     claim(count)
     return count / (time.perf_counter() - start)
