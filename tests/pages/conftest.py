@@ -111,8 +111,8 @@ def open_tab(chromium: Any, server: Server) -> Iterator[Callable[..., Tab]]:
         page = chromium.new_context(**options).new_page()
         page.set_default_timeout(10_000)
         tab = Tab(page, server)
-        page.on("console", lambda m: m.type in ("error", "warning") and note(tab, m.text))
-        page.on("pageerror", lambda error: note(tab, str(error)))
+        page.on("console", lambda message: note(tab, message))
+        page.on("pageerror", lambda error: tab.complaints.append(str(error)))
         tabs.append(tab)
         return tab
 
@@ -122,9 +122,10 @@ def open_tab(chromium: Any, server: Server) -> Iterator[Callable[..., Tab]]:
         assert tab.complaints == []
 
 
-def note(tab: Tab, text: str) -> None:
+def note(tab: Tab, message: Any) -> None:
     """Keep what the browser complained of: script errors, CSP violations, failed loads."""
-    tab.complaints.append(text)
+    if message.type in ("error", "warning"):
+        tab.complaints.append(message.text)
 
 
 @pytest.fixture
