@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import signal
 import sys
 import traceback
 from pathlib import Path
@@ -22,6 +23,7 @@ BENCHMARKS = ("figure1", "loaded", "size", "snapshot", "create", "gunicorn_shape
 
 
 def main() -> int:
+    signal.signal(signal.SIGTERM, _leave)
     options = _options()
     folder = _folder(options)
     with running_postgres() as postgres:
@@ -36,6 +38,11 @@ def main() -> int:
         print("\n" + table([figure.row() for figure in figures]))
     missed = not options.quick and not all(figure.passed for figure in figures)
     return 1 if missed or None in results else 0
+
+
+def _leave(*_: object) -> None:
+    """Ended from outside: leave by the way that stops the servers, too."""
+    sys.exit(1)
 
 
 def _options() -> argparse.Namespace:
