@@ -100,3 +100,12 @@ def test_a_locked_pair_costs_no_hash(alice: User, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr("django.contrib.auth.hashers.check_password", never)
     monkeypatch.setattr("django.contrib.auth.base_user.AbstractBaseUser.check_password", never)
     assert_refused(call(basic("alice", PASSWORD), **HERE), 429, "locked_out")
+
+
+def test_asking_again_does_not_make_the_lock_longer(alice: User) -> None:
+    # A forgotten job with an old password must not keep its owner out for ever.
+    lock(**HERE)
+    before = AccessAttempt.objects.values().get()
+    for password in ("wrong", PASSWORD):
+        assert_refused(call(basic("alice", password), **HERE), 429, "locked_out")
+    assert AccessAttempt.objects.values().get() == before
