@@ -19,11 +19,6 @@ ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking",
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    """Declare the marker of tests that drive a browser."""
-    config.addinivalue_line("markers", "browser: drives a real Chromium")
-
-
 @pytest.fixture
 def visit() -> Callable[[User], Client]:
     """Makes a client that is logged in as a user, CSRF checks included."""

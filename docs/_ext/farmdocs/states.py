@@ -32,6 +32,7 @@ ROUTES: dict[tuple[str, str], tuple[tuple[int, int], ...]] = {
     ("done", "waiting"): ((372, 50), (130, 60), (106, 226), (158, 88)),
     ("waiting", "cancelled"): ((146, 274), (230, 390), (372, 428), (266, 372)),
     ("cancelled", "waiting"): ((372, 450), (130, 440), (106, 274), (200, 408)),
+    ("waiting", "failed"): ((94, 226), (84, -60), (744, -60), (734, 226), (414, 2)),
     ("failed", "waiting"): ((734, 274), (744, 590), (84, 580), (94, 274), (414, 512)),
 }
 
@@ -39,7 +40,7 @@ ROUTES: dict[tuple[str, str], tuple[tuple[int, int], ...]] = {
 def chart() -> str:
     """The chart; its table beside it says the same to those who cannot see it."""
     parts = [
-        f'<svg class="states" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '
+        f'<svg class="states" viewBox="0 -20 {WIDTH} {HEIGHT + 20}" role="img" '
         'aria-labelledby="states-title states-text">',
         '<title id="states-title">The states of a task</title>',
         f'<desc id="states-text">{escape(in_words())}</desc>',
