@@ -5,6 +5,7 @@ Without any variable set the farm serves this machine only, from an SQLite file 
 made up for you, and a missing ``SECRET_KEY`` stops the start.
 """
 
+import sys
 import zoneinfo
 from datetime import timedelta
 from pathlib import Path
@@ -181,7 +182,8 @@ STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {
         "BACKEND": "taskfarm_site.storage.HashedStorage"
-        if COLLECTED
+        # The first collection has to hash, too: its manifest is what makes COLLECTED true.
+        if COLLECTED or "collectstatic" in sys.argv[1:2]
         else "django.contrib.staticfiles.storage.StaticFilesStorage"
     },
 }
