@@ -63,11 +63,11 @@ def fetch(statement: str, values: list[Any]) -> list[tuple[Any, ...]]:
 
 
 def as_datetime(value: Any) -> datetime | None:
-    """A moment that raw SQL read: SQLite keeps text, in UTC."""
-    if not isinstance(value, str):
-        moment: datetime | None = value
-        return moment
-    return datetime.fromisoformat(value).replace(tzinfo=UTC)
+    """A moment that raw SQL read: SQLite keeps text in UTC, and some of it comes back parsed."""
+    moment: datetime | None = datetime.fromisoformat(value) if isinstance(value, str) else value
+    if moment is not None and moment.tzinfo is None:
+        return moment.replace(tzinfo=UTC)
+    return moment
 
 
 def as_list(values: list[int]) -> object:

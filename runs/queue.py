@@ -6,11 +6,13 @@ attempt that holds the task; anything later is stale, refused and counted.
 """
 
 from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
 
 from django.db import transaction
 
 from runs import moves, tallies
-from runs.dialect import fetch, run_sql
+from runs.dialect import as_list, fetch, run_sql
 from runs.errors import RunNotFound, StaleReport, StateConflict, TaskNotFound
 from runs.models import Run, Worker
 from runs.retrying import rerun_on_conflict
@@ -98,6 +100,28 @@ def _raise_floor(run: Run, lowest: int) -> None:
     """
     if lowest - run.claim_floor >= FLOOR_STEP:
         run_sql(RAISE_FLOOR, [lowest, run.id, run.claim_floor])
+
+
+# The whole of a worker's most frequent call in one statement; its condition on the run is that of
+# RunQuerySet.visible_to.
+NOTE_PROGRESS = """
+UPDATE runs_task SET percent = %s, updated = {now}
+WHERE state = 1 AND number = %s AND run_id = (
+    SELECT id FROM runs_run
+    WHERE uuid = %s AND deleted IS NULL AND (owner_id = %s OR %s OR group_id {in_list})
+)
+"""
+
+
+def note_progress(*, user: Any, run_uuid: UUID, number: int, percent: float) -> bool:
+    """Note progress of a computing task, if the user may work on its run.
+
+    Returns:
+        False where there is no such run or task, or the task is not computing: then nothing was
+        changed, and ``report_progress`` tells why, or takes it.
+    """
+    given = [percent, number, run_uuid.hex, user.pk, user.is_staff, as_list(user.group_ids)]
+    return bool(run_sql(NOTE_PROGRESS, given))
 
 
 PROGRESS = """

@@ -1,10 +1,39 @@
-"""The farm's own middleware: the Content-Security-Policy."""
+"""The farm's own middleware: the Content-Security-Policy, and what only pages need."""
 
 from collections.abc import Callable
+from typing import Any
 
+from django.contrib.auth.middleware import AuthenticationMiddleware
+from django.contrib.messages.middleware import MessageMiddleware
+from django.contrib.sessions.middleware import SessionMiddleware
 from django.http import HttpRequest, HttpResponse
 
 Handler = Callable[[HttpRequest], HttpResponse]
+
+
+class PagesOnly:
+    """Steps aside for the API, which knows no sessions: its calls are many and short."""
+
+    get_response: Any
+
+    def __call__(self, request: HttpRequest) -> Any:
+        """Handle a page; pass a call of the API on."""
+        if request.path.startswith("/api/"):
+            return self.get_response(request)
+        return super().__call__(request)  # type: ignore[misc]
+
+
+class Sessions(PagesOnly, SessionMiddleware):
+    """Django's sessions, for pages."""
+
+
+class Authentication(PagesOnly, AuthenticationMiddleware):
+    """Who is logged in, for pages; the API has ``accounts.authentication``."""
+
+
+class Messages(PagesOnly, MessageMiddleware):
+    """What the next page says, for pages."""
+
 
 POLICY = (
     "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; "

@@ -13,9 +13,17 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 from rest_framework.viewsets import ViewSet
 
+JSON = JSONRenderer()
+
 
 class FarmViewSet(ViewSet):
     """Calls whose body may come in chunks, without a length."""
+
+    def perform_content_negotiation(self, request: Request, force: bool = False) -> Any:
+        """What to answer in: JSON, which is all there is, looked up only where somebody asks."""
+        if request.META.get("HTTP_ACCEPT", "*/*") == "*/*":
+            return JSON, JSON.media_type
+        return super().perform_content_negotiation(request, force)
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         """Check the caller, then take the body in."""

@@ -97,7 +97,7 @@ class RunViewSet(FarmViewSet):
         info = request.query_params.get("info", "")
         if info not in ("", *RUN_INFO):
             raise UnknownInfo(info, RUN_INFO)
-        run = (reports.find_workable if info else reports.find_run)(request.user, uuid)
+        run = (reports.find_workable if info else reports.find_shown)(request.user, uuid)
         progress = reports.progress(run)
         if info:
             return Response({info: show_counts(progress)[info]})

@@ -78,7 +78,7 @@ def test_a_bug_is_a_500_in_the_same_shape(api: APIClient, monkeypatch: pytest.Mo
     def fail(*_: object) -> None:
         raise ZeroDivisionError("a secret detail of the farm's inside")
 
-    monkeypatch.setattr(reports, "find_run", fail)
+    monkeypatch.setattr(reports, "find_shown", fail)
     api.raise_request_exception = False
     response = api.get(f"/api/runs/{'0' * 32}")
     assert "secret" not in str(assert_refused(response, 500, "server_error"))
