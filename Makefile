@@ -42,7 +42,9 @@ demo: $(SERVER) $(DATABASE) ## Run a farm over the Python standard library; KEEP
 serve: $(SERVER) $(DATABASE) ## Serve the farm on 127.0.0.1:5000 after bringing its database up to date
 	@PATH="$(abspath $(BIN)):$$PATH" deploy/serve
 
-# Both databases are always tried; pytest's summary of the second one is the last line.
+# Both databases are always tried; pytest's summary of the second one is the last line. In one
+# process each: PYTEST_ARGS='-n 2' works, but on two cores it was no faster, as tests start servers,
+# workers and browsers of their own.
 test: $(DEV) ## Run the tests on SQLite, then on PostgreSQL; PYTEST_ARGS='-k claim -x'
 	@status=0; \
 	TASKFARM_TEST_DATABASE=sqlite $(BIN)/python -m pytest $(PYTEST_ARGS) || status=$$?; \
