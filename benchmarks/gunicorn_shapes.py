@@ -18,6 +18,7 @@ SHAPES = (
     Shape(2, "sync"),
     Shape(4, "sync"),
     Shape(8, "sync"),
+    Shape(4, "gthread", 1),
     Shape(2, "gthread", 4),
     Shape(2, "gthread", 8),
     Shape(4, "gthread", 4),

