@@ -6,12 +6,9 @@ from uuid import UUID
 
 from django.db import IntegrityError, transaction
 
-from runs.dialect import fetch, run_sql
+from runs.dialect import as_datetime, fetch, run_sql
 from runs.errors import WorkerExists, WorkerNotFound
 from runs.models import Worker
-
-SEEN_EVERY = 10
-"""Seconds between two notes that a worker was seen: a busy worker's row is not written per call."""
 
 
 def register(*, owner: Any, uuid: UUID, hostname: str, pid: int) -> Worker:
@@ -27,11 +24,14 @@ def register(*, owner: Any, uuid: UUID, hostname: str, pid: int) -> Worker:
         raise WorkerExists(uuid.hex) from None
 
 
-FIND = "SELECT id FROM runs_worker WHERE uuid = %s AND owner_id = %s"
+SEEN = "UPDATE runs_worker SET last_seen = {now} WHERE id = %s"
+FIND = """
+SELECT id, last_seen < {seen_before} FROM runs_worker WHERE uuid = %s AND owner_id = %s
+"""
 
 
 def find(*, owner: Any, uuid: str) -> Worker:
-    """The owner's worker with this UUID.
+    """The owner's worker with this UUID, which is heard of by this; noted every ten seconds.
 
     Raises:
         WorkerNotFound: there is none, it is another user's, or the UUID is malformed.
@@ -42,30 +42,31 @@ def find(*, owner: Any, uuid: str) -> Worker:
         rows = []
     if not rows:
         raise WorkerNotFound(uuid)
-    return Worker.from_db("default", ["id", "uuid", "owner_id"], [rows[0][0], uuid, owner.pk])
-
-
-SEEN = """
-UPDATE runs_worker SET last_seen = {now} WHERE id = %s AND last_seen < {seen_before}
-"""
-
-
-def note_seen(worker: Worker) -> None:
-    """Note that the worker was heard of just now, at most every ten seconds."""
-    run_sql(SEEN, [worker.id])
+    id, long_ago = rows[0]
+    if long_ago:
+        run_sql(SEEN, [id])
+    return Worker.from_db("default", ["id", "uuid", "owner_id"], [id, uuid, owner.pk])
 
 
 IN_RUN = """
-SELECT worker_id, COUNT(*) FROM runs_task
+SELECT worker_id, COUNT(*), MAX(updated) FROM runs_task
 WHERE run_id = %s AND state = 1 AND worker_id IS NOT NULL
 GROUP BY worker_id ORDER BY worker_id LIMIT %s
 """
 
 
 def computing(run_id: int, *, limit: int) -> list[tuple[Worker, int]]:
-    """The workers that hold tasks of the run now, each with how many; the first ``limit``."""
-    held: dict[int, int] = dict(fetch(IN_RUN, [run_id, limit]))
-    return [(worker, held[worker.id]) for worker in in_order(held)]
+    """The workers that hold tasks of the run now, each with how many; the first ``limit``.
+
+    A report on a task is a sign of life, too: ``last_seen`` is the latest of both.
+    """
+    held = {id: (count, as_datetime(at)) for id, count, at in fetch(IN_RUN, [run_id, limit])}
+    found = []
+    for worker in in_order(held):
+        count, heard = held[worker.id]
+        worker.last_seen = max(worker.last_seen, heard or worker.last_seen)
+        found.append((worker, count))
+    return found
 
 
 def in_order(ids: Iterable[int]) -> Iterable[Worker]:

@@ -165,3 +165,13 @@ def test_the_bar_is_drawn_on_a_terminal_only() -> None:
     assert list(with_bar(range(4), total=4, stream=pipe)) == [0, 1, 2, 3]
     assert terminal.getvalue().endswith("100 %\n")
     assert pipe.getvalue() == ""
+
+
+def test_deleterun_refuses_where_nobody_can_be_asked(
+    alice: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = factories.run(alice, 9)
+    monkeypatch.setattr("sys.stdin", io.StringIO("n\n"))
+    with pytest.raises(CommandError, match="--yes"):
+        manage("deleterun", run.uuid.hex)
+    assert Run.objects.count() == 1

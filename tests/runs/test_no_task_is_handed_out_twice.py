@@ -1,11 +1,13 @@
 """Claims under real concurrency: every task once, in order, without waiting for each other."""
 
+from datetime import timedelta
+
 import pytest
 from django.contrib.auth.models import User
 from django.db import connection, transaction
 
-from runs import moves, queue, tallies
-from runs.models import Run
+from runs import moves, queue, tallies, workers
+from runs.models import Run, Worker
 from runs.states import RunState, TaskState
 from tests import factories
 from tests.runs.processes import claimers, fire, results
@@ -106,3 +108,18 @@ def test_the_first_claim_starts_the_run(alice: User) -> None:
     run.refresh_from_db()
     assert run.started == first
     assert run.tasks.filter(state=TaskState.COMPUTING, worker=worker).count() == 2
+
+
+def test_a_worker_that_claims_or_reports_has_been_seen(alice: User) -> None:
+    """Claims note it every ten seconds; a report on a task counts as a sign of life, too."""
+    run, worker = factories.run(alice, 3), factories.worker(alice)
+    long_ago = worker.started - timedelta(hours=1)
+    Worker.objects.update(last_seen=long_ago)
+    queue.claim(run=run, worker=workers.find(owner=alice, uuid=worker.uuid.hex))
+    worker.refresh_from_db()
+    assert worker.last_seen > long_ago
+    Worker.objects.update(last_seen=long_ago)
+    queue.report_progress(run=run, number=0, percent=3)
+    [(seen, count)] = workers.computing(run.id, limit=10)
+    assert (count, seen.pk) == (1, worker.pk)
+    assert seen.last_seen > long_ago

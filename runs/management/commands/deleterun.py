@@ -24,7 +24,9 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Ask on a terminal, then delete."""
         run = find_run(options["uuid"])
-        if not options["yes"] and sys.stdin.isatty():
+        if not options["yes"] and not sys.stdin.isatty():
+            raise CommandError("Nobody is there to ask: say --yes to delete it.")
+        if not options["yes"]:
             question = f"Delete {run.title} ({run.uuid.hex}) with its {run.num_tasks} tasks? [y/N] "
             if input(question).strip().lower() not in {"y", "yes"}:
                 raise CommandError("Nothing was deleted.")
