@@ -42,10 +42,19 @@ def take_chunks(request: HttpRequest) -> None:
         return
     try:
         body = meta["wsgi.input"].read(settings.TASKFARM_MAX_BODY + 1)
+        if len(body) > settings.TASKFARM_MAX_BODY:
+            drain(meta["wsgi.input"])
     except OSError as error:
         raise ParseError("The chunks of the body are garbled.") from error
     meta["CONTENT_LENGTH"] = str(len(body))
     request._stream = BytesIO(body)
+
+
+def drain(stream: Any) -> None:
+    """Read on over 64 MiB at most: what stays unread would be taken for the next request."""
+    for _ in range(1024):
+        if not stream.read(65_536):
+            return
 
 
 class JsonErrors(APIView):
