@@ -18,7 +18,7 @@ from django.urls import reverse
 from django.utils.functional import cached_property
 from django.utils.html import format_html
 
-from runs import lifecycle, reports
+from runs import lifecycle, reports, restarts
 from runs.filters import RunFilter, uuid_bounds
 from runs.models import Attempt, Run, Task, Worker
 from runs.states import TaskState
@@ -262,10 +262,10 @@ class RunAdmin(AnyAdmin):
         """Show how many tasks a restart touches; do it when that was answered."""
         if request.POST.get("post"):
             by = request.user.get_username()
-            touched = sum(lifecycle.restart(run=r, everything=everything, by=by) for r in queryset)
+            touched = sum(restarts.restart(run=r, everything=everything, by=by) for r in queryset)
             messages.success(request, f"Restarted {touched:,} tasks.")
             return None
-        states = EVERYTHING if everything else lifecycle.UNFINISHED
+        states = EVERYTHING if everything else restarts.UNFINISHED
         runs = list(queryset)
         progress = reports.progress_of(runs)
         context = {

@@ -2,7 +2,7 @@
 
     FarmError
     ├── InvalidInput      what was given makes no sense; ``fields`` says where
-    ├── NotFound          RunNotFound, TaskNotFound, WorkerNotFound, UnknownInfo
+    ├── NotFound          RunNotFound, TaskNotFound, WorkerNotFound, EventNotFound, UnknownInfo
     └── Conflict          StaleReport, WorkerExists, StateConflict
 
 The API maps each class to a status in one place (``runs/api/errors.py``); pages and commands show
@@ -28,6 +28,12 @@ class InvalidInput(FarmError):
     def __init__(self, detail: str, fields: dict[str, list[str]] | None = None) -> None:
         super().__init__(detail)
         self.fields = fields or {}
+
+
+class TooLarge(InvalidInput):
+    """An input, output or log is larger than the farm keeps."""
+
+    code = "too_large"
 
 
 class NotFound(FarmError):
@@ -65,6 +71,15 @@ class WorkerNotFound(NotFound):
             f"There is no worker {str(uuid)[:64]!r} of yours: "
             "register it first with POST /api/worker."
         )
+
+
+class EventNotFound(NotFound):
+    """No event of this id in the run."""
+
+    code = "event_not_found"
+
+    def __init__(self, id: object) -> None:
+        super().__init__(f"There is no event {str(id)[:20]} of this run.")
 
 
 class UnknownInfo(NotFound):

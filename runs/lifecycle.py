@@ -5,27 +5,21 @@ claims and reports go on beside them; each piece is exact, and an operation that
 simply be repeated.
 """
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 from uuid import uuid4
 
 from django.conf import settings
 from django.contrib.auth.models import Group
 from django.db import connection, transaction
 
-from runs import moves, queue, tallies
+from runs import moves, policy, queue, steering, tallies
 from runs.dialect import run_sql
 from runs.errors import InvalidInput, RunNotFound
 from runs.models import Run
+from runs.pieces import PIECE, Watch, unwatched
 from runs.retrying import rerun_on_conflict
-from runs.states import Outcome, RunState, TaskState
+from runs.states import Outcome, TaskState
 from runs.tallies import Counts
-
-PIECE = 5_000
-"""Tasks in one transaction of an operation over many."""
-FEW = 20_000
-"""Up to so many tasks are found by their state's index; more by walking the numbers."""
 
 NUMBERS = {
     "postgresql": "SELECT n FROM GENERATE_SERIES(%s, %s) AS n",
@@ -35,8 +29,8 @@ NUMBERS = {
         ) SELECT n FROM numbers""",
 }
 FILL = """
-INSERT INTO runs_task (run_id, number, percent, attempt, state)
-SELECT %s, n, 0, 0, 0 FROM ({numbers}) AS s
+INSERT INTO runs_task (run_id, number, percent, attempt, forgiven, not_before, state)
+SELECT %s, n, 0, 0, 0, 0, 0 FROM ({numbers}) AS s
 """
 
 
@@ -48,8 +42,18 @@ def create_run(
     namespace: str = "",
     description: str = "",
     group: Group | None = None,
+    **options: Any,
 ) -> Run:
     """Create a run of ``num_tasks`` waiting tasks, numbered from 0.
+
+    Args:
+        owner: whose it is.
+        num_tasks: how many tasks.
+        name: what people call it.
+        namespace: what it belongs to.
+        description: anything.
+        group: whose members may work on it, too.
+        options: its policy, by field; see ``policy.py``.
 
     Raises:
         InvalidInput: there are too many or fewer than no tasks, or the group is not the owner's.
@@ -58,8 +62,11 @@ def create_run(
     if group is not None and not (owner.is_staff or owner.groups.filter(pk=group.pk).exists()):
         reason = f"You are not a member of the group {group.name!r}."
         raise InvalidInput(reason, {"group": [reason]})
+    kept = policy.check(options)
     with transaction.atomic():
         run = Run.objects.create(
+            **kept,
+            released=kept.get("canary_tasks") is None,
             uuid=uuid4(), owner=owner, group=group, name=name, namespace=namespace,
             description=description, num_tasks=num_tasks,
         )  # fmt: skip
@@ -87,97 +94,6 @@ def add_numbers(run: Run, first: int, count: int) -> None:
         statement = FILL.format(numbers=NUMBERS[connection.vendor])
         with connection.cursor() as cursor:
             cursor.execute(statement, [run.id, first, first + count - 1])
-
-
-@dataclass(frozen=True)
-class Piece:
-    """A part of a run that is moved in one transaction: a condition of ``moves.lock``."""
-
-    condition: str
-    values: tuple[int, ...]
-
-
-def pieces(run: Run, states: tuple[TaskState, ...]) -> Iterator[Piece]:
-    """Cut the run into pieces that together hold every task that is now in one of the states.
-
-    Few tasks are found through their state's partial index, so that restarting three of ten
-    million costs no more than three of ten. Many are met by walking the numbers.
-    """
-    counts = tallies.read(run.id)
-    present = [state for state in states if counts.of(state)]
-    if TaskState.WAITING not in states and sum(counts.of(state) for state in present) <= FEW:
-        yield from (Piece(moves.IN_STATE, (state,)) for state in present)
-        return
-    for first in range(0, run.num_tasks, PIECE):
-        yield Piece(moves.WINDOW, (first, first + PIECE - 1))
-
-
-UNFINISHED = (TaskState.COMPUTING, TaskState.FAILED, TaskState.CANCELLED)
-
-
-class Watch(Protocol):
-    """Passes the pieces of a long operation on while it shows somebody how far that has got."""
-
-    def __call__(self, items: Iterable[Any], *, total: int) -> Iterable[Any]:
-        """The items, ``total`` of them."""
-
-
-def unwatched(items: Iterable[Any], *, total: int) -> Iterable[Any]:
-    """Nobody looks on."""
-    return items
-
-
-def restart(*, run: Run, everything: bool = False, by: str = "", watch: Watch = unwatched) -> int:
-    """Put tasks of the run back to waiting.
-
-    Without ``everything`` each task that is not done waits again and keeps its percentage, so that
-    a worker can resume it. With it all tasks start from 0. Workers that still compute a restarted
-    task are too late: their attempt is closed as cancelled.
-
-    Args:
-        run: whose tasks.
-        everything: done tasks, too.
-        by: who wants it, kept on the attempts that it ends.
-        watch: shows somebody how far it has got.
-
-    Returns:
-        How many tasks were moved or set to 0.
-    """
-    states = tuple(TaskState) if everything else UNFINISHED
-    why = f"restarted by {by}" if by else "restarted"
-    reactivate(run)
-    work = list(pieces(run, states))
-    return sum(
-        _restart_piece(run, piece, states, everything, why)
-        for piece in watch(work, total=len(work))
-    )
-
-
-def reactivate(run: Run) -> None:
-    """Let a cancelled run hand out tasks again: whoever restarts its tasks wants them done."""
-    if run.state == RunState.CANCELLED:
-        Run.objects.filter(pk=run.pk, state=RunState.CANCELLED).update(state=RunState.ACTIVE)
-        run.state = RunState.ACTIVE
-
-
-@rerun_on_conflict
-def _restart_piece(
-    run: Run, piece: Piece, states: tuple[TaskState, ...], everything: bool, why: str
-) -> int:
-    """Restart one piece of a run in a transaction of its own."""
-    with transaction.atomic():
-        rows = [
-            row
-            for row in moves.lock(run.id, piece.condition, *piece.values)
-            # A task that waits at 0 % already needs no write.
-            if row.state in states and not (row.state == TaskState.WAITING and row.percent == 0)
-        ]
-        change = moves.requeue(
-            run, rows, percent=0.0 if everything else None, outcome=Outcome.CANCELLED, why=why
-        )
-        if rows:
-            tallies.add(run.id, change)
-    return len(rows)
 
 
 @rerun_on_conflict
@@ -238,6 +154,7 @@ def _report(run: Run, number: int, percent: float | None, state: TaskState | Non
         if outcome is None:
             raise InvalidInput(f"A task cannot be set to {state.label}.")
         queue.report_outcome(run=run, number=number, outcome=outcome)
+        steering.enforce_policy(run, failed=outcome == Outcome.FAILED)
 
 
 def delete_run(*, run: Run, watch: Watch = unwatched) -> int:
@@ -274,7 +191,7 @@ def _erase(run_id: int, num_tasks: int, watch: Watch = unwatched) -> int:
         _erase_piece(run_id, first, first + PIECE - 1) for first in watch(firsts, total=len(firsts))
     )
     with transaction.atomic():
-        for table in ("runs_throughput", "runs_tally"):
+        for table in ("runs_runevent", "runs_throughput", "runs_tally"):
             run_sql(f"DELETE FROM {table} WHERE run_id = %s", [run_id])
         run_sql("DELETE FROM runs_run WHERE id = %s", [run_id])
     return erased
@@ -286,5 +203,6 @@ def _erase_piece(run_id: int, first: int, last: int) -> int:
     with transaction.atomic():
         moves.lock(run_id, moves.WINDOW, first, last)
         window = "WHERE run_id = %s AND number BETWEEN %s AND %s"
-        run_sql(f"DELETE FROM runs_attempt {window}", [run_id, first, last])
+        for table in ("runs_taskinput", "runs_attempt"):
+            run_sql(f"DELETE FROM {table} {window}", [run_id, first, last])
         return run_sql(f"DELETE FROM runs_task {window}", [run_id, first, last])

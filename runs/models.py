@@ -79,6 +79,64 @@ class Run(models.Model):
     )
     created = models.DateTimeField(db_default=Now(), editable=False)
     started = models.DateTimeField(null=True, editable=False, help_text="The first claim.")
+    changed = models.DateTimeField(
+        db_default=Now(), editable=False, help_text="The last change of its state by anybody."
+    )
+    # The policy: what becomes of tasks without anybody's doing. See policy.py for each.
+    open = models.BooleanField(
+        default=False, help_text="Can take more tasks, and is not over when it is empty."
+    )
+    priority = models.SmallIntegerField(
+        default=0, help_text="Among the runs that a worker serves: the highest first."
+    )
+    error_attempts = models.PositiveSmallIntegerField(
+        default=1, help_text="Attempts at a task that may end in an error before it is failed."
+    )
+    lost_attempts = models.PositiveSmallIntegerField(
+        default=5, help_text="Attempts at a task whose worker may be lost before it is failed."
+    )
+    timeout_attempts = models.PositiveSmallIntegerField(
+        default=2, help_text="Attempts at a task that may take too long before it is failed."
+    )
+    backoff = models.FloatField(
+        default=10, help_text="Seconds before the second attempt after an error; doubled each time."
+    )
+    task_timeout = models.FloatField(
+        null=True, blank=True, help_text="Seconds that one attempt may take; empty: any time."
+    )
+    heartbeat = models.FloatField(
+        default=10, help_text="Seconds between the signs of life that its workers give."
+    )
+    start_after = models.DateTimeField(
+        null=True, blank=True, help_text="No task is handed out before."
+    )
+    expire_at = models.DateTimeField(
+        null=True, blank=True, help_text="What is not done by then is cancelled."
+    )
+    fail_count = models.PositiveIntegerField(
+        null=True, blank=True, help_text="So many failed tasks stop the run; empty: any number."
+    )
+    fail_percent = models.FloatField(
+        null=True, blank=True, help_text="So many per cent of failed tasks stop the run."
+    )
+    fail_now = models.BooleanField(
+        default=False, help_text="Stop at once: cancel what computes, too; else only hold the rest."
+    )
+    canary_tasks = models.PositiveIntegerField(
+        null=True, blank=True, help_text="Release only so many first; empty: all."
+    )
+    canary_percent = models.FloatField(
+        default=100, help_text="Per cent of the canaries that must succeed to release the rest."
+    )
+    released = models.BooleanField(
+        default=True, editable=False, help_text="Whether the canaries have succeeded."
+    )
+    has_inputs = models.BooleanField(
+        default=False, editable=False, help_text="Whether any of its tasks has an input."
+    )
+    template = models.TextField(
+        blank=True, max_length=10_000, help_text="A command or parameters, for the workers to fill."
+    )
     deleted = models.DateTimeField(
         null=True, editable=False, help_text="Being deleted since: seen by nobody any more."
     )
@@ -95,6 +153,20 @@ class Run(models.Model):
             models.CheckConstraint(name="run_num_tasks", condition=Q(num_tasks__gte=0)),
             models.CheckConstraint(name="run_claim_floor", condition=Q(claim_floor__gte=0)),
             models.CheckConstraint(name="run_state", condition=Q(state__in=RunState.values)),
+            models.CheckConstraint(
+                name="run_attempts",
+                condition=Q(error_attempts__gte=1, lost_attempts__gte=1, timeout_attempts__gte=1),
+            ),
+            models.CheckConstraint(
+                name="run_times",
+                condition=Q(backoff__gte=0, heartbeat__gte=1)
+                & (Q(task_timeout__isnull=True) | Q(task_timeout__gt=0)),
+            ),
+            models.CheckConstraint(
+                name="run_percents",
+                condition=percentage("canary_percent")
+                & (Q(fail_percent__isnull=True) | percentage("fail_percent")),
+            ),
         )
 
     def __str__(self) -> str:
@@ -121,9 +193,21 @@ class Worker(models.Model):
     )
     started = models.DateTimeField(db_default=Now(), editable=False)
     last_seen = models.DateTimeField(db_default=Now(), editable=False)
+    gone = models.DateTimeField(
+        null=True,
+        editable=False,
+        help_text="Signed off, or given up as lost; a new word revives it.",
+    )
 
     class Meta:
-        indexes = (models.Index(fields=["owner", "id"], name="worker_by_owner"),)
+        indexes = (
+            models.Index(fields=["owner", "id"], name="worker_by_owner"),
+            models.Index(
+                fields=["last_seen"],
+                name="worker_heartbeat",
+                condition=Q(heartbeat__isnull=False, gone__isnull=True),
+            ),
+        )
         constraints = (models.CheckConstraint(name="worker_pid", condition=Q(pid__gte=0)),)
 
     def __str__(self) -> str:
@@ -154,14 +238,21 @@ class Task(models.Model):
     )
     number = models.IntegerField()
     attempt = models.IntegerField(default=0, help_text="How often it was claimed.")
+    forgiven = models.IntegerField(
+        default=0, help_text="Attempts up to this one count no more: a person restarted the task."
+    )
+    not_before = models.IntegerField(
+        default=0, help_text="Waiting: in backoff until then, in seconds since 2020; 0: not at all."
+    )
     state = models.SmallIntegerField(choices=TaskState.choices, default=W)
 
     class Meta:
         indexes = (
-            # Claims (the waiting ones from the floor on), lists and restarts by state.
-            models.Index(fields=["run", "state", "number"], name="task_by_state"),
-            # What a worker holds; who works on a run.
-            models.Index(fields=["run", "worker"], name="task_computing", condition=Q(state=C)),
+            # Claims (the waiting ones from the floor on), lists and restarts by state. Tasks in
+            # backoff lie behind the others of their state, where no claim walks over them.
+            models.Index(fields=["run", "state", "not_before", "number"], name="task_in_state"),
+            # What a worker holds.
+            models.Index(fields=["worker", "run"], name="task_held", condition=Q(state=C)),
         )
         constraints = (
             models.UniqueConstraint(fields=["run", "number"], name="task_number"),
@@ -171,6 +262,9 @@ class Task(models.Model):
             # Waiting: in nobody's hands. Done: at 100 %. Computing and done: claimed at least once.
             models.CheckConstraint(
                 name="task_waiting_is_free", condition=~Q(state=W) | Q(worker__isnull=True)
+            ),
+            models.CheckConstraint(
+                name="task_backoff_waits", condition=Q(state=W) | Q(not_before=0)
             ),
             models.CheckConstraint(
                 name="task_done_is_complete", condition=~Q(state=D) | Q(percent=100)
@@ -222,9 +316,66 @@ class Attempt(models.Model):
             models.CheckConstraint(name="attempt_number", condition=Q(attempt__gte=1)),
             models.CheckConstraint(name="attempt_period", condition=Q(ended__gte=F("started"))),
         )
+        indexes = (
+            # Failures of a run, grouped by their fingerprint.
+            models.Index(
+                fields=["run", "fingerprint", "id"],
+                name="attempt_failed",
+                condition=Q(fingerprint__isnull=False),
+            ),
+        )
 
     def __str__(self) -> str:
         return f"attempt {self.attempt} at task {self.number}"
+
+
+class TaskInput(models.Model):
+    """The input of a task that has one, as JSON. Written once, read at the claim."""
+
+    pk = models.CompositePrimaryKey("run_id", "number")
+    run = models.ForeignKey(
+        Run,
+        on_delete=models.DO_NOTHING,
+        db_constraint=False,
+        db_index=False,
+        related_name="inputs",
+    )
+    number = models.IntegerField()
+    value = models.TextField(help_text="JSON.")
+
+    def __str__(self) -> str:
+        return f"input of task {self.number}"
+
+
+class RunEvent(models.Model):
+    """What a person or policy did to a run: who, when, what, why, and to how many tasks."""
+
+    run = models.ForeignKey(
+        Run,
+        on_delete=models.DO_NOTHING,
+        db_constraint=False,
+        db_index=False,
+        related_name="events",
+    )
+    at = models.DateTimeField(db_default=Now(), editable=False)
+    who = models.CharField(max_length=150, blank=True, help_text="A user's name; empty: policy.")
+    what = models.CharField(max_length=20)
+    why = models.CharField(max_length=1000, blank=True)
+    tasks = models.BigIntegerField(null=True, help_text="How many it touched.")
+    details = models.JSONField(default=dict, help_text="What was changed; what an undo needs.")
+    undone = models.DateTimeField(null=True)
+
+    class Meta:
+        indexes = (models.Index(fields=["run", "id"], name="event_by_run"),)
+
+    def __str__(self) -> str:
+        return f"{self.what} by {self.who or 'policy'}"
+
+
+class SweepLock(models.Model):
+    """One row: when the last sweep began. Whoever moves it on sweeps; see ``sweep.py``."""
+
+    began = models.DateTimeField(db_default=Now())
 
 
 class Tally(models.Model):

@@ -8,7 +8,9 @@ so two moves never wait for each other in a circle.
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from runs.dialect import as_list, fetch, run_sql
+from runs import attempts, retries
+from runs.attempts import Ending
+from runs.dialect import as_list, as_records, fetch, run_sql
 from runs.models import Run
 from runs.states import Outcome, TaskState
 from runs.tallies import Counts, current_slot, micro
@@ -25,16 +27,20 @@ class Row:
     attempt: int
     worker_id: int | None
     age: float | None
+    forgiven: int = 0
 
 
 LOCK = """
-SELECT id, number, state, percent, attempt, worker_id, {{age}} FROM runs_task
+SELECT id, number, state, percent, attempt, worker_id, {{age}}, forgiven FROM runs_task
 WHERE run_id = %s AND {condition}
 ORDER BY id {{for_update}}
 """
 ONE = "number = %s"
 WINDOW = "number BETWEEN %s AND %s"
 IN_STATE = "state = %s"
+NUMBERS = "number {in_list}"
+HELD_BY = "state = 1 AND worker_id = %s"
+OVERDUE = "state = 1 AND started < {long_ago}"
 
 
 def lock(run_id: int, condition: str, *values: object) -> list[Row]:
@@ -43,29 +49,16 @@ def lock(run_id: int, condition: str, *values: object) -> list[Row]:
     Waits for others' locks: what it returns is the newest truth and stays so until the commit.
     """
     found = fetch(LOCK.format(condition=condition), [run_id, *values])
-    return [
-        Row(id, number, TaskState(state), percent, attempt, worker, age)
-        for id, number, state, percent, attempt, worker, age in found
-    ]
-
-
-CLOSE = """
-INSERT INTO runs_attempt (run_id, number, attempt, worker_id, started, ended, outcome, error)
-SELECT run_id, number, attempt, worker_id, started, {ended}, %s, %s
-FROM runs_task WHERE id {in_list}
-"""
-
-
-def close_attempts(rows: Sequence[Row], outcome: Outcome, *, error: str | None = None) -> None:
-    """Write down how the open attempts of these tasks ended; tasks without one are passed over."""
-    open_ids = [row.id for row in rows if row.state == TaskState.COMPUTING]
-    if open_ids:
-        run_sql(CLOSE, [outcome, error, as_list(open_ids)])
+    return [Row(id, number, TaskState(state), *rest) for id, number, state, *rest in found]
 
 
 REQUEUE = """
-UPDATE runs_task SET state = 0, worker_id = NULL, percent = COALESCE(%s, percent), updated = {now}
+UPDATE runs_task SET state = 0, worker_id = NULL, percent = COALESCE(%s, percent),
+    forgiven = attempt, not_before = 0, updated = {now}
 WHERE id {in_list}
+"""
+CANCEL = """
+UPDATE runs_task SET state = 4, not_before = 0, updated = {now} WHERE id {in_list}
 """
 LOWER_FLOOR = "UPDATE runs_run SET claim_floor = %s WHERE id = %s AND claim_floor > %s"
 
@@ -73,7 +66,9 @@ LOWER_FLOOR = "UPDATE runs_run SET claim_floor = %s WHERE id = %s AND claim_floo
 def requeue(
     run: Run, rows: Sequence[Row], *, percent: float | None = None, outcome: Outcome, why: str
 ) -> Counts:
-    """Put locked tasks back to waiting and close their attempts.
+    """Put locked tasks back to waiting at a person's wish, and close their attempts.
+
+    What the tasks have spent of their attempts is forgiven.
 
     Args:
         run: their run.
@@ -91,7 +86,7 @@ def requeue(
     for row in rows:
         after = row.percent if percent is None else percent
         change.move(row.state, TaskState.WAITING, before=row.percent, after=after)
-    close_attempts(rows, outcome, error=why)
+    attempts.close(computing(rows), outcome, error=why)
     run_sql(REQUEUE, [percent, as_list([row.id for row in rows])])
     lowest = min(row.number for row in rows)
     run_sql(LOWER_FLOOR, [lowest, run.id, lowest])
@@ -102,31 +97,114 @@ FINISH = """
 UPDATE runs_task SET state = %s, percent = COALESCE(%s, percent), updated = {now}
 WHERE id {in_list}
 """
-OUTCOMES = {
-    Outcome.DONE: (TaskState.DONE, 100.0),
-    Outcome.FAILED: (TaskState.FAILED, None),
-}
+PUT_OFF = """
+UPDATE runs_task SET state = 0, worker_id = NULL, not_before = {clock} + %s, updated = {now}
+WHERE id {in_list}
+"""
+RELEASE = """
+UPDATE runs_task SET state = 0, worker_id = NULL, updated = {now} WHERE id {in_list}
+"""
 
 
-def finish(
-    rows: Sequence[Row], outcome: Outcome, *, change: Counts, error: str | None = None
-) -> Counts:
-    """End the attempts of locked, computing tasks: done at 100 %, or failed where they stand.
+def end(run: Run, ended: dict[int, tuple[Row, Ending]], *, change: Counts) -> list[Row]:
+    """End the attempts of locked, computing tasks, each in its way, and move the tasks on.
+
+    Done is done; released waits again; a failed, lost or overdue one waits again, after a while,
+    as long as the run's policy leaves it an attempt, else it is failed.
+
+    Args:
+        run: their run, with its policy.
+        ended: id → (task, ending).
+        change: takes up the change of the run's counts, for ``tallies.add``.
 
     Returns:
-        ``change``, to which it added its own change of the run's counts.
+        The tasks that are failed for good now.
     """
-    end, percent = OUTCOMES[outcome]
+    attempts.close_each({id: ending for id, (_, ending) in ended.items()})
+    groups: dict[Outcome, list[Row]] = {}
+    for row, ending in ended.values():
+        groups.setdefault(ending.outcome, []).append(row)
+    failed: list[Row] = []
+    for outcome, rows in groups.items():
+        if outcome == Outcome.DONE:
+            _finish(rows, TaskState.DONE, 100.0, change)
+        elif outcome == Outcome.RELEASED:
+            _wait_again(run, rows, change)
+        else:
+            failed += _retry_or_fail(run, rows, outcome, change)
+    return failed
+
+
+def _finish(rows: Sequence[Row], state: TaskState, percent: float | None, change: Counts) -> None:
+    """Write a final state."""
     for row in rows:
         after = row.percent if percent is None else percent
-        change.move(row.state, end, before=row.percent, after=after)
-    close_attempts(rows, outcome, error=error)
-    run_sql(FINISH, [end, percent, as_list([row.id for row in rows])])
+        change.move(row.state, state, before=row.percent, after=after)
+    run_sql(FINISH, [state, percent, as_list([row.id for row in rows])])
+
+
+def _wait_again(run: Run, rows: Sequence[Row], change: Counts, delay: int = 0) -> None:
+    """Requeue tasks that keep their percentage, at once or after ``delay`` seconds."""
+    for row in rows:
+        change.move(row.state, TaskState.WAITING, before=row.percent, after=row.percent)
+    ids = as_list([row.id for row in rows])
+    if delay:
+        run_sql(PUT_OFF, [delay, ids])
+        return
+    run_sql(RELEASE, [ids])
+    lowest = min(row.number for row in rows)
+    run_sql(LOWER_FLOOR, [lowest, run.id, lowest])
+
+
+def _retry_or_fail(run: Run, rows: Sequence[Row], outcome: Outcome, change: Counts) -> list[Row]:
+    """Requeue the tasks that have an attempt of this kind left; the others are failed."""
+    spent = retries.exhausted(run, rows, outcome)
+    left: dict[int, list[Row]] = {}
+    for row in rows:
+        if row.id not in spent:
+            left.setdefault(retries.delay(run, row, outcome), []).append(row)
+    for delay, together in left.items():
+        _wait_again(run, together, change, delay)
+    failed = [row for row in rows if row.id in spent]
+    if failed:
+        _finish(failed, TaskState.FAILED, None, change)
+    return failed
+
+
+def cancel(rows: Sequence[Row], *, why: str) -> Counts:
+    """Call locked tasks off that wait or compute; open attempts are closed as cancelled.
+
+    Returns:
+        The change of the run's counts, for ``tallies.add``.
+    """
+    change = Counts()
+    attempts.close(computing(rows), Outcome.CANCELLED, error=why)
+    for row in rows:
+        change.move(row.state, TaskState.CANCELLED, before=row.percent, after=row.percent)
+    run_sql(CANCEL, [as_list([row.id for row in rows])])
     return change
 
 
+def put_back(rows: Sequence[Row], state: TaskState) -> Counts:
+    """Take a requeue back: locked, waiting tasks become done, failed or cancelled again.
+
+    Returns:
+        The change of the run's counts, for ``tallies.add``.
+    """
+    change = Counts()
+    percent = 100.0 if state == TaskState.DONE else None
+    _finish(rows, state, percent, change)
+    return change
+
+
+def computing(rows: Sequence[Row]) -> list[int]:
+    """The ids of those tasks that have an open attempt."""
+    return [row.id for row in rows if row.state == TaskState.COMPUTING]
+
+
 BY_HAND = """
-UPDATE runs_task SET state = 1, attempt = attempt + 1, started = {now}, updated = {now}
+UPDATE runs_task SET state = 1, not_before = 0, attempt = attempt + 1,
+    started = {now}, updated = {now}
 WHERE id = %s
 """
 
@@ -150,6 +228,22 @@ def set_percent(row: Row, percent: float) -> Counts:
     run_sql(SET_PERCENT, [percent, row.id])
     settled = row.state != TaskState.COMPUTING
     return Counts(settled_percent=micro(percent) - micro(row.percent) if settled else 0)
+
+
+SET_PERCENTS = """
+UPDATE runs_task SET updated = {now}, percent = (
+    SELECT told.percent FROM {records} WHERE told.id = runs_task.id
+)
+WHERE id {in_list}
+"""
+
+
+def set_percents(percents: dict[int, float]) -> None:
+    """Note the percentages of many locked, computing tasks: id → percent."""
+    rows = [{"id": id, "percent": percent} for id, percent in percents.items()]
+    fields = {"id": "bigint", "percent": "float8"}
+    statement, value = as_records(SET_PERCENTS, "told", fields, rows)
+    run_sql(statement, [value, as_list(list(percents))])
 
 
 THROUGHPUT = """

@@ -5,14 +5,16 @@ get the same task and never wait for each other. Report: progress, done or faile
 attempt that holds the task; anything later is stale, refused and counted.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
 from django.db import transaction
 
-from runs import moves, tallies
-from runs.dialect import as_list, fetch, run_sql
+from runs import attempts, moves, tallies
+from runs.attempts import Ending
+from runs.dialect import as_list, database_now, fetch, run_sql
 from runs.errors import RunNotFound, StaleReport, StateConflict, TaskNotFound
 from runs.models import Run, Worker
 from runs.retrying import rerun_on_conflict
@@ -39,21 +41,26 @@ class Claim:
 
 
 # The subquery is materialized, else the planner may run it once per row and claim more than it
-# should. The row locks are taken in the order of the numbers, which is that of the ids. The pairs
-# are compared as pairs so that only the index task_by_state can serve: with state = 0 beside
+# should. The row locks are taken in the order of the numbers, which is that of the ids. The columns
+# are compared together so that only the index task_in_state can serve: with state = 0 beside
 # number >= %s the planner may take the index of the numbers, while its statistics are behind, and
 # walk over a million finished tasks to find a waiting one.
 TAKE = """
-WITH picked AS {materialized} (
-    SELECT id FROM runs_task
-    WHERE run_id = %s AND (state, number) >= (0, %s) AND (state, number) < (0, %s)
-    ORDER BY state, number LIMIT %s {skip_locked}
+WITH picked AS {{materialized}} (
+    SELECT id FROM runs_task WHERE run_id = %s AND {condition}
+    ORDER BY state, not_before, number LIMIT %s {{skip_locked}}
 )
-UPDATE runs_task SET
-    state = 1, attempt = attempt + 1, worker_id = %s, started = {now}, updated = {now}
+UPDATE runs_task SET state = 1, not_before = 0, attempt = attempt + 1, worker_id = %s,
+    started = {{now}}, updated = {{now}}
 WHERE id IN (SELECT id FROM picked)
 RETURNING id, number, percent, attempt
 """
+KEY = "(state, not_before, number)"
+READY = TAKE.format(condition=f"{KEY} >= (0, 0, %s) AND {KEY} < (0, 0, %s)")
+# Tasks whose backoff is over. They come after the others, unless a sweep has made them ready.
+DUE = TAKE.format(
+    condition=f"{KEY} >= (0, 1, 0) AND (state, not_before) <= (0, {{clock}}) AND number < %s"
+)
 RAISE_FLOOR = "UPDATE runs_run SET claim_floor = %s WHERE id = %s AND claim_floor = %s"
 NOTE_START = "UPDATE runs_run SET started = {now} WHERE id = %s AND started IS NULL"
 
@@ -63,41 +70,184 @@ def claim(*, run: Run, worker: Worker, want: int = 1) -> list[Claim]:
 
     Returns:
         The claimed tasks in the order of their numbers; empty where nothing waits, or where the
-        run is paused or cancelled.
+        run is paused, cancelled or outside its window.
     """
-    if run.state != RunState.ACTIVE or want < 1:
-        return []
-    claims = _take(run, worker, run.claim_floor, run.num_tasks, want)
-    if claims:
-        _raise_floor(run, claims[0].number)
-    elif run.claim_floor > 0 and tallies.read(run.id).waiting > 0:
-        # The floor is a hint: before the answer is "nothing", look below it.
-        claims = _take(run, worker, 0, run.claim_floor, want)
-    return claims
+    return exchange(run=run, worker=worker, want=want).claims
+
+
+def hands_out(run: Run) -> bool:
+    """Whether the run hands out tasks now: it is active and inside its window."""
+    if run.state != RunState.ACTIVE:
+        return False
+    if run.start_after is None and run.expire_at is None:
+        return True
+    now = database_now()
+    begun = run.start_after is None or run.start_after <= now
+    return begun and (run.expire_at is None or now < run.expire_at)
+
+
+def claim_end(run: Run) -> int:
+    """The number before which tasks are handed out: the canaries' while they are not through."""
+    if run.released or run.canary_tasks is None:
+        return run.num_tasks
+    return min(run.canary_tasks, run.num_tasks)
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A worker's word on one of its attempts: how far it is, or how it ended."""
+
+    number: int
+    attempt: int
+    percent: float | None = None
+    ending: Ending | None = None
+
+
+@dataclass
+class Exchanged:
+    """What an exchange did: tasks handed out, reports refused, tasks failed for good, counts."""
+
+    claims: list[Claim] = field(default_factory=list)
+    stale: list[Report] = field(default_factory=list)
+    failed: list[moves.Row] = field(default_factory=list)
+    ended: int = 0
 
 
 @rerun_on_conflict
-def _take(run: Run, worker: Worker, first: int, end: int, want: int) -> list[Claim]:
-    """Claim from the numbers ``first`` to ``end - 1``, in a transaction of its own."""
+def exchange(
+    *, run: Run, worker: Worker, reports: Sequence[Report] = (), want: int = 0
+) -> Exchanged:
+    """Take a worker's reports in and hand tasks out, in one transaction.
+
+    Reports name their attempt, and count only if it still is the task's current one and this
+    worker's. One that has been recorded before is accepted again, so that a worker whose answer
+    was lost may repeat itself. Anything else is stale: counted, never applied.
+    """
+    done = Exchanged()
+    change, totals = Counts(), Ended()
+    claiming = want > 0 and hands_out(run)
     with transaction.atomic():
-        rows = fetch(TAKE, [run.id, first, end, want, worker.id])
+        if reports:
+            _take_reports(run, worker, reports, done, change, totals)
+        if claiming:
+            done.claims = _take(run, worker, want, change)
+        if change != Counts():
+            tallies.add(run.id, change)
+        if totals.count:
+            moves.count_throughput(
+                run.id, done=totals.done, failed=totals.failed, seconds=totals.seconds
+            )
+    done.ended = totals.count
+    if done.claims:
+        _note_claims(run, done.claims)
+    return done
+
+
+@dataclass
+class Ended:
+    """What the attempts that ended in an exchange add up to."""
+
+    done: int = 0
+    failed: int = 0
+    seconds: float = 0.0
+    count: int = 0
+
+    def note(self, outcome: Outcome, seconds: float) -> None:
+        """Count one attempt."""
+        self.count += 1
+        self.done += outcome == Outcome.DONE
+        self.failed += outcome == Outcome.FAILED
+        self.seconds += seconds
+
+
+def _take_reports(
+    run: Run,
+    worker: Worker,
+    reports: Sequence[Report],
+    done: Exchanged,
+    change: Counts,
+    totals: Ended,
+) -> None:
+    """Lock the reported tasks, sort the reports, apply those that count."""
+    numbers = sorted({one.number for one in reports if 0 <= one.number < run.num_tasks})
+    rows = {row.number: row for row in moves.lock(run.id, moves.NUMBERS, as_list(numbers))}
+    ended: dict[int, tuple[moves.Row, Ending]] = {}
+    moved: dict[int, float] = {}
+    late: list[Report] = []
+    for one in reports:
+        row = rows.get(one.number)
+        if row is None or not holds(worker, row, one) or row.id in ended:
+            late.append(one)
+        elif one.ending is not None:
+            ended[row.id] = (row, one.ending)
+            moved.pop(row.id, None)
+            totals.note(one.ending.outcome, row.age or 0.0)
+        elif one.percent is not None:
+            moved[row.id] = one.percent
+    if moved:
+        moves.set_percents(moved)
+    if ended:
+        done.failed = moves.end(run, ended, change=change)
+    done.stale = _really_stale(run, worker, late, ended)
+    change.stale += len(done.stale)
+
+
+def holds(worker: Worker, row: moves.Row, report: Report) -> bool:
+    """Whether the report speaks of the task's current attempt, and from its worker."""
+    return (
+        row.state == TaskState.COMPUTING
+        and row.attempt == report.attempt
+        and row.worker_id == worker.id
+    )
+
+
+def _really_stale(
+    run: Run,
+    worker: Worker,
+    late: list[Report],
+    ended: dict[int, tuple[moves.Row, Ending]],
+) -> list[Report]:
+    """Of the reports that did not count, those that are no repetition of one that did."""
+    if not late:
+        return []
+    known = attempts.recorded(run.id, worker.id, [(one.number, one.attempt) for one in late])
+    return [
+        one
+        for one in late
+        if (one.number, one.attempt) not in known
+        or (one.ending is not None and known[one.number, one.attempt] != one.ending.outcome)
+    ]
+
+
+def _take(run: Run, worker: Worker, want: int, change: Counts) -> list[Claim]:
+    """Claim in the transaction of the caller: from the floor on, then below it, then what is due.
+
+    The floor is a hint: before the answer is "nothing", a claim looks below it. Where the counts
+    say that nothing waits it need not look at all.
+    """
+    end = claim_end(run)
+    rows = fetch(READY, [run.id, run.claim_floor, end, want, worker.id])
+    if not rows and tallies.read(run.id).waiting + change.waiting > 0:
+        if run.claim_floor > 0:
+            rows = fetch(READY, [run.id, 0, min(run.claim_floor, end), want, worker.id])
         if not rows:
-            return []
-        claims = sorted((Claim(*row) for row in rows), key=lambda one: one.number)
-        settled = sum(tallies.micro(one.percent) for one in claims)
-        count = len(claims)
-        tallies.add(run.id, Counts(waiting=-count, computing=count, settled_percent=-settled))
-        if run.started is None:
-            run_sql(NOTE_START, [run.id])
+            rows = fetch(DUE, [run.id, end, want, worker.id])
+    claims = sorted((Claim(*row) for row in rows), key=lambda one: one.number)
+    change.waiting -= len(claims)
+    change.computing += len(claims)
+    change.settled_percent -= sum(tallies.micro(one.percent) for one in claims)
     return claims
 
 
-def _raise_floor(run: Run, lowest: int) -> None:
-    """Raise the floor to ``lowest`` where it lags far behind.
+def _note_claims(run: Run, claims: list[Claim]) -> None:
+    """After the commit of a claim: note the run's start, and raise the floor where it lags.
 
-    After the claim's commit, so that no claim ever holds a lock on the run's row; and only if it
-    is still what this claim saw, so that a requeue that lowered it meanwhile wins.
+    After it, so that no claim ever holds a lock on the run's row. The floor is raised only if it is
+    still what this claim saw, so that a requeue that lowered it meanwhile wins.
     """
+    if run.started is None:
+        run_sql(NOTE_START, [run.id])
+    lowest = claims[0].number
     if lowest - run.claim_floor >= FLOOR_STEP:
         run_sql(RAISE_FLOOR, [lowest, run.id, run.claim_floor])
 
@@ -202,28 +352,29 @@ def report_outcome(*, run: Run, number: int, outcome: Outcome, error: str | None
         TaskNotFound: the number is outside the run.
         StaleReport: the task ended otherwise meanwhile.
     """
-    end, _ = moves.OUTCOMES[outcome]
+    end = {Outcome.DONE: TaskState.DONE, Outcome.FAILED: TaskState.FAILED}[outcome]
     with transaction.atomic():
         row = lock_one(run, number)
         accepted = row.state in (TaskState.WAITING, TaskState.COMPUTING)
         if accepted:
-            _end_attempt(run, row, outcome, error)
+            _end_attempt(run, row, Ending(outcome, error=error))
         elif row.state != end:
             tallies.add(run.id, Counts(stale=1))
     if not accepted and row.state != end:
         raise stale(row, f"the outcome {outcome.label}")
 
 
-def _end_attempt(run: Run, row: moves.Row, outcome: Outcome, error: str | None) -> None:
-    """Finish a locked task, taking it by hand first where it still waits, and keep the books."""
+def _end_attempt(run: Run, row: moves.Row, ending: Ending) -> None:
+    """End the attempt at a locked task, taking it by hand first where it waits; keep the books."""
     change = Counts()
     if row.state == TaskState.WAITING:
         row = moves.take_by_hand(row, change)
-    tallies.add(run.id, moves.finish([row], outcome, change=change, error=error))
+    moves.end(run, {row.id: (row, ending)}, change=change)
+    tallies.add(run.id, change)
     moves.count_throughput(
         run.id,
-        done=int(outcome == Outcome.DONE),
-        failed=int(outcome == Outcome.FAILED),
+        done=int(ending.outcome == Outcome.DONE),
+        failed=int(ending.outcome == Outcome.FAILED),
         seconds=row.age or 0.0,
     )
 

@@ -4,6 +4,7 @@ Counts come from the tallies, lists are bounded, so that no read costs more beca
 million tasks.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -94,9 +95,15 @@ def parse_uuid(uuid: object) -> UUID:
 
 # Every call of every worker begins here. Building this query with the ORM took a third of the
 # whole call's time, so it is spelled out; the condition is that of RunQuerySet.visible_to.
-WORKABLE = """
-SELECT id, name, num_tasks, claim_floor, state, started FROM runs_run
-WHERE uuid = %s AND deleted IS NULL AND (owner_id = %s OR %s OR group_id {in_list})
+FIELDS = [
+    field.attname
+    for field in Run._meta.concrete_fields
+    if field.attname not in {"description", "template", "uuid", "created", "changed", "deleted"}
+]
+TIMES = [FIELDS.index(name) for name in ("started", "start_after", "expire_at")]
+WORKABLE = f"""
+SELECT {", ".join(FIELDS)} FROM runs_run
+WHERE uuid = %s AND deleted IS NULL AND (owner_id = %s OR %s OR group_id {{in_list}})
 """
 
 
@@ -110,10 +117,34 @@ def find_workable(user: Any, uuid: object) -> Run:
     rows = fetch(WORKABLE, [key.hex, user.pk, user.is_staff, as_list(user.group_ids)])
     if not rows:
         raise RunNotFound(uuid)
-    id, name, num_tasks, claim_floor, state, started = rows[0]
-    known = {"id": id, "uuid": key, "name": name, "state": state, "num_tasks": num_tasks}
-    known |= {"claim_floor": claim_floor, "started": as_datetime(started)}
-    return Run.from_db("default", list(known), list(known.values()))
+    values = list(rows[0])
+    for index in TIMES:
+        values[index] = as_datetime(values[index])
+    run = Run.from_db("default", FIELDS, values)
+    run.uuid = key
+    return run
+
+
+def find_in_namespace(user: Any, namespace: str, *, most: int) -> list[Run]:
+    """The active runs of a namespace that the user may work on, highest priority first."""
+    runs = Run.objects.visible_to(user, getattr(user, "group_ids", None))
+    found = runs.filter(namespace=namespace, state=RunState.ACTIVE)
+    return list(found.order_by("-priority", "id")[:most])
+
+
+def run_ids(uuids: list[str]) -> dict[str, int]:
+    """UUID → id of those runs that exist."""
+    found = Run.objects.kept().filter(uuid__in=uuids).values_list("uuid", "id")
+    return {uuid.hex: id for uuid, id in found}
+
+
+def run_uuids(ids: Iterable[int]) -> dict[int, str]:
+    """Id → UUID of those runs that exist."""
+    wanted = list(ids)
+    if not wanted:
+        return {}
+    found = Run.objects.kept().filter(id__in=wanted).values_list("id", "uuid")
+    return {id: uuid.hex for id, uuid in found}
 
 
 TASK_FIELDS = ("id", "number", "state", "percent", "started", "updated", "attempt")
@@ -216,6 +247,12 @@ def with_open_tasks(runs: RunQuerySet) -> RunQuerySet:
         .values("total")
     )
     return runs.annotate(open_tasks=Coalesce(Subquery(total), Value(0)))
+
+
+def with_work_left(runs: RunQuerySet) -> RunQuerySet:
+    """Those runs in which something waits or computes."""
+    none_left = Q(open_tasks=0)
+    return with_open_tasks(runs).exclude(none_left)
 
 
 def in_state(runs: RunQuerySet, state: str) -> RunQuerySet:

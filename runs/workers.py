@@ -11,22 +11,46 @@ from runs.errors import WorkerExists, WorkerNotFound
 from runs.models import Worker
 
 
-def register(*, owner: Any, uuid: UUID, hostname: str, pid: int) -> Worker:
+def register(
+    *,
+    owner: Any,
+    uuid: UUID,
+    hostname: str,
+    pid: int,
+    heartbeat: int | None = None,
+    labels: dict[str, Any] | None = None,
+) -> Worker:
     """Register a client process under the UUID that it chose.
+
+    Args:
+        owner: whose it is.
+        uuid: its own choice.
+        hostname: where it runs.
+        pid: its process id there.
+        heartbeat: the seconds between signs of life that it promises; None promises nothing, and
+            such a worker is never given up as lost.
+        labels: batch job id and the like.
 
     Raises:
         WorkerExists: the UUID is taken, by whomever.
     """
     try:
         with transaction.atomic():
-            return Worker.objects.create(owner=owner, uuid=uuid, hostname=hostname, pid=pid)
+            return Worker.objects.create(
+                owner=owner,
+                uuid=uuid,
+                hostname=hostname,
+                pid=pid,
+                heartbeat=heartbeat,
+                labels=labels or {},
+            )
     except IntegrityError:
         raise WorkerExists(uuid.hex) from None
 
 
-SEEN = "UPDATE runs_worker SET last_seen = {now} WHERE id = %s"
+SEEN = "UPDATE runs_worker SET last_seen = {now}, gone = NULL WHERE id = %s"
 FIND = """
-SELECT id, last_seen < {seen_before} FROM runs_worker WHERE uuid = %s AND owner_id = %s
+SELECT id, last_seen < {seen_before} OR gone IS NOT NULL FROM runs_worker WHERE uuid = %s AND owner_id = %s
 """
 
 
@@ -48,11 +72,22 @@ def find(*, owner: Any, uuid: str) -> Worker:
     return Worker.from_db("default", ["id", "uuid", "owner_id"], [id, uuid, owner.pk])
 
 
+# A worker holds tasks of few runs, a run has few tasks in flight: both are index scans.
 IN_RUN = """
 SELECT worker_id, COUNT(*), MAX(updated) FROM runs_task
 WHERE run_id = %s AND state = 1 AND worker_id IS NOT NULL
 GROUP BY worker_id ORDER BY worker_id LIMIT %s
 """
+HELD = """
+SELECT run_id, number, attempt, percent FROM runs_task WHERE worker_id = %s AND state = 1
+ORDER BY id LIMIT %s
+"""
+MOST_HELD = 10_000
+
+
+def held(worker: Worker) -> list[tuple[int, int, int, float]]:
+    """What the server thinks that the worker holds: (run id, task number, attempt, percent)."""
+    return fetch(HELD, [worker.id, MOST_HELD])
 
 
 def computing(run_id: int, *, limit: int) -> list[tuple[Worker, int]]:

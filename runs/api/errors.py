@@ -21,6 +21,7 @@ log = logging.getLogger(__name__)
 
 STATUS: dict[type[errors.FarmError], int] = {
     errors.InvalidInput: 400,
+    errors.TooLarge: 413,
     errors.NotFound: 404,
     errors.Conflict: 409,
 }

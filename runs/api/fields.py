@@ -48,6 +48,18 @@ class StrictFloatField(serializers.FloatField):
             self.fail("kind", value="one beyond all bounds")
 
 
+class StrictBooleanField(serializers.BooleanField):
+    """A JSON boolean: no string, no number."""
+
+    default_error_messages = {"kind": "Must be true or false, not {value}."}
+
+    def to_internal_value(self, data: Any) -> bool:
+        """The boolean."""
+        if not isinstance(data, bool):
+            self.fail("kind", value=shown(data))
+        return data
+
+
 class StrictCharField(serializers.CharField):
     """A JSON string: no number, no boolean."""
 

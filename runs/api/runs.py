@@ -8,17 +8,20 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.verdicts import group_ids
-from runs import lifecycle, reports, tallies
-from runs.api import paging
+from runs import lifecycle, reports, restarts, tallies
+from runs.api import paging, policies
 from runs.api.base import FarmViewSet
 from runs.api.errors import in_words
 from runs.api.schema import INFO, RESTART_ALL, RUN, either, filters_of
 from runs.api.serializers import (
+    RestartInput,
     RunDetail,
     RunInput,
     RunList,
     RunNumber,
     RunOutput,
+    Touched,
+    read_selection,
     show_counts,
     show_run,
     show_run_detail,
@@ -58,7 +61,8 @@ class RunViewSet(FarmViewSet):
         given = dict(body.validated_data)
         num_tasks = given.pop("numTasks")
         given["group"] = group_named(given.get("group"))
-        run = lifecycle.create_run(owner=request.user, num_tasks=num_tasks, **given)
+        options = policies.split(given)
+        run = lifecycle.create_run(owner=request.user, num_tasks=num_tasks, **given, **options)
         return Response(show_run(run, Counts(waiting=num_tasks)), status=201)
 
     @extend_schema(
@@ -120,24 +124,31 @@ class RunViewSet(FarmViewSet):
         operation_id="restart_run",
         summary="Restart tasks of a run",
         parameters=[RUN, RESTART_ALL],
-        request=None,
-        responses={204: None},
+        request=RestartInput,
+        responses={204: None, 200: Touched},
     )
     def restart(self, request: Request, uuid: str) -> Response:
         """Put tasks back to waiting.
 
         Without `all` every task that is not done waits again and keeps its percentage, so that a
-        worker can resume it; with `all=True` all tasks start from 0.
+        worker can resume it; with `all=True` all tasks start from 0. A body narrows that down to
+        a selection, all of whose conditions must hold; it answers how many `tasks` were touched.
         """
         everything = request.query_params.get("all", "False")
         if everything not in YES_AND_NO:
             raise UnknownInfo(everything, list(YES_AND_NO), what="value of 'all'")
-        lifecycle.restart(
-            run=reports.find_workable(request.user, uuid),
+        run = reports.find_workable(request.user, uuid)
+        narrowed = bool(request.data)
+        body = RestartInput(data=request.data)
+        body.is_valid(raise_exception=True)
+        count = restarts.restart(
+            run=run,
             everything=YES_AND_NO[everything],
+            selection=read_selection(body.validated_data),
             by=request.user.get_username(),
+            why=body.validated_data.get("reason", ""),
         )
-        return Response(status=204)
+        return Response({"tasks": count}) if narrowed else Response(status=204)
 
 
 def group_named(name: Any) -> Group | None:

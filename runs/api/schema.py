@@ -35,6 +35,13 @@ TASK = OpenApiParameter(
     "number", {"type": "integer"}, OpenApiParameter.PATH,
     description="The number of the task, from 0. One that the run does not have is a 404.",
 )  # fmt: skip
+WORKER = OpenApiParameter(
+    "uuid", OpenApiTypes.STR, OpenApiParameter.PATH,
+    description="The UUID of the worker: 32 hex digits, dashes allowed.",
+)  # fmt: skip
+EVENT = OpenApiParameter(
+    "event", {"type": "integer"}, OpenApiParameter.PATH, description="The id of the event."
+)
 STRICT = {"RunNumber", "TaskValue"}
 """Objects that have one of their fields, and no other; what comes in is strict anyhow."""
 

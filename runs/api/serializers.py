@@ -14,8 +14,10 @@ from runs.api.fields import (
     StrictSerializer,
     StrictUUIDField,
 )
+from runs.api.policies import PolicyInput
 from runs.models import Run, Task
 from runs.reports import RUN_STATES, Progress, state_of
+from runs.selection import Selection, parse_ranges
 from runs.states import TaskState
 from runs.tallies import Counts
 
@@ -23,8 +25,8 @@ SETTABLE = ["waiting", "computing", "done", "failed"]
 BIGINT = 2**63 - 1
 
 
-class RunInput(StrictSerializer):
-    """A run to be created."""
+class RunInput(PolicyInput):
+    """A run to be created, with the options of its policy."""
 
     numTasks = StrictIntegerField(
         min_value=0, max_value=settings.TASKFARM_MAX_TASKS, help_text="The number of its tasks."
@@ -157,6 +159,11 @@ class WorkerInput(StrictSerializer):
     uuid = StrictUUIDField(help_text="Chosen by the worker, its own; hex, dashes allowed.")
     hostname = StrictCharField(max_length=255)
     pid = StrictIntegerField(min_value=0, max_value=BIGINT)
+    heartbeat = StrictIntegerField(
+        required=False, min_value=1, max_value=3600,
+        help_text="Seconds between the signs of life that it promises; without: never given up.",
+    )  # fmt: skip
+    labels = serializers.DictField(required=False, help_text="Batch job id and the like.")
 
 
 class WorkerOutput(serializers.Serializer[Any]):
@@ -227,3 +234,46 @@ def show_task(task: Task) -> dict[str, Any]:
         "started": task.started,
         "updated": task.updated,
     }
+
+
+class RestartInput(StrictSerializer):
+    """A selection of tasks to restart; every condition that is given must hold."""
+
+    status = serializers.ListField(
+        child=StrictChoiceField(TaskState.labels), required=False, max_length=5,
+        help_text="Only tasks in these states.",
+    )  # fmt: skip
+    tasks = StrictCharField(
+        required=False, max_length=10_000, help_text="Only these numbers, such as `0-99,200`."
+    )
+    fingerprint = StrictIntegerField(
+        required=False, min_value=0, max_value=2**32 - 1, help_text="Only tasks with this error."
+    )
+    host = StrictCharField(required=False, max_length=255, help_text="Only tasks of this host.")
+    olderThan = StrictFloatField(
+        required=False, min_value=0, max_value=10 * 365 * 86400,
+        help_text="Only tasks of which nothing was heard for so many seconds.",
+    )  # fmt: skip
+    reason = StrictCharField(
+        required=False, allow_blank=True, max_length=1000, help_text="Why; kept with the event."
+    )
+
+
+class Touched(serializers.Serializer[Any]):
+    """What an operation over many tasks did."""
+
+    tasks = serializers.IntegerField(help_text="How many tasks it touched.")
+
+
+STATE_OF_LABEL = {state.label: state for state in TaskState}
+
+
+def read_selection(given: dict[str, Any]) -> Selection:
+    """The selection that a body describes."""
+    return Selection(
+        states=tuple(STATE_OF_LABEL[label] for label in given.get("status", ())),
+        numbers=parse_ranges(given["tasks"]) if given.get("tasks") else (),
+        fingerprint=given.get("fingerprint"),
+        host=given.get("host"),
+        older_than=given.get("olderThan"),
+    )

@@ -8,7 +8,7 @@ from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import redirect
 from django.views.decorators.http import require_http_methods
 
-from runs import lifecycle, reports
+from runs import lifecycle, reports, restarts
 from runs.models import Run
 from runs.pages.page import farm_page, page, run_of
 from runs.pages.shown import tasks
@@ -72,8 +72,8 @@ RESTART = Action(
     icon="restart",
     meaning="These tasks wait again and keep their percentage, so that a worker can resume them. "
     "Tasks that are done stay done. A worker that still computes one of them is too late.",
-    states=lifecycle.UNFINISHED,
-    perform=lambda run, by: lifecycle.restart(run=run, by=by),
+    states=restarts.UNFINISHED,
+    perform=lambda run, by: restarts.restart(run=run, by=by),
     done="Restarted {tasks}.",
 )
 RESTART_ALL = Action(
@@ -86,7 +86,7 @@ RESTART_ALL = Action(
     meaning="Every task starts from 0 again, those that are done included. "
     "Their attempts stay on record. Waiting tasks that were begun before lose that start, too.",
     states=ENDED_OR_HELD,
-    perform=lambda run, by: lifecycle.restart(run=run, everything=True, by=by),
+    perform=lambda run, by: restarts.restart(run=run, everything=True, by=by),
     done="Restarted {tasks} from the start.",
     danger=True,
 )

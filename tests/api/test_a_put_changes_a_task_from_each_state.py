@@ -4,7 +4,7 @@ import pytest
 from django.contrib.auth.models import User
 from rest_framework.test import APIClient
 
-from runs import lifecycle
+from runs import restarts
 from runs.models import Run, Task
 from tests import factories
 from tests.api.shape import assert_refused
@@ -130,7 +130,7 @@ def test_a_restart_makes_the_report_of_the_old_attempt_count_for_the_current_one
 ) -> None:
     # The documented call names no attempt: it applies to the task as it stands.
     run = a_task(api, alice, "computing", 60)
-    lifecycle.restart(run=run)
+    restarts.restart(run=run)
     put(api, run, percentCompleted=70)
     assert stands(run) == ("waiting", 70)
     put(api, run, status="done")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 
 from taskfarm_worker._retry import Clock
@@ -26,6 +27,10 @@ class FakeClock(Clock):
         self.sleeps.append(seconds)
         self.time += seconds
         self.on_sleep()
+
+    def pause(self, seconds: float, ended: threading.Event) -> None:
+        if not ended.is_set():
+            self.sleep(seconds)
 
     def jitter(self, longest: float) -> float:
         return longest

@@ -1,7 +1,7 @@
 """A small Taskfarm server on the loopback interface that can be told to misbehave.
 
-It keeps runs in memory and answers the documented calls. A fault is put in front of the next
-call that matches; faults are used up in order. Nothing here imports the client.
+It keeps runs in memory and answers the documented calls and the exchange. A fault is put in front
+of the next call that matches; faults are used up in order. Nothing here imports the client.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import json
 import re
 import socket
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -42,6 +42,25 @@ class Run:
     labels: dict[str, Body]
     status: list[str]
     percent: list[float]
+    attempt: dict[int, int] = field(default_factory=dict)
+    holder: dict[int, str] = field(default_factory=dict)
+    inputs: dict[int, Body] = field(default_factory=dict)
+    ended: list[dict[str, Body]] = field(default_factory=list)
+    state: str = "active"
+    reasons: list[tuple[str, str]] = field(default_factory=list)
+    refused_outputs: tuple[Body, ...] = ()
+
+    def over(self) -> bool:
+        return not {"waiting", "computing"} & set(self.status)
+
+    def outcomes(self) -> list[tuple[int, int, str]]:
+        """What was accepted: task, attempt, outcome, in order."""
+        return [(one["task"], one["attempt"], one["status"]) for one in self.ended]
+
+    def take_away(self, number: int) -> None:
+        """Give a task that a worker computes back to waiting, as a restart would."""
+        self.status[number] = "waiting"
+        self.holder.pop(number, None)
 
     def row(self) -> dict[str, Body]:
         return {"id": self.id, "uuid": self.uuid, "numTasks": len(self.status), **self.labels}
@@ -52,7 +71,10 @@ class Run:
             "numWaiting": self.status.count("waiting"),
             "numComputing": self.status.count("computing"),
             "numDone": self.status.count("done"),
-            "percentDone": sum(self.percent) / len(self.percent),
+            "numFailed": self.status.count("failed"),
+            "numCancelled": self.status.count("cancelled"),
+            "percentDone": sum(self.percent) / max(len(self.percent), 1),
+            "state": "finished" if self.over() and self.state == "active" else self.state,
         }
 
     def task(self, number: int) -> dict[str, Body]:
@@ -109,6 +131,23 @@ def drop_after(exchange: Exchange) -> None:
     exchange.drop()
 
 
+def delay(event: threading.Event) -> Fault:
+    """Make a fault: the call is carried out at once, its answer comes when an event is set."""
+
+    def fault(exchange: Exchange) -> None:
+        answered = exchange.handle()
+        event.wait(30)
+        exchange.reply(*answered)
+
+    return fault
+
+
+def twice(exchange: Exchange) -> None:
+    """Fault: the call reaches the server twice; the second answer is the one that arrives."""
+    exchange.handle()
+    exchange.reply(*exchange.handle())
+
+
 def stall(exchange: Exchange) -> None:
     """Fault: the call is carried out, but the answer does not come while the test lasts."""
     exchange.handle()
@@ -135,6 +174,9 @@ class Stub:
     lock: threading.Lock = field(default_factory=threading.Lock)
     ended: threading.Event = field(default_factory=threading.Event)
     keep_alive: bool = False
+    share: int = 10_000
+    heartbeat: float = 10.0
+    after: Callable[[Seen], None] = lambda seen: None
 
     def __post_init__(self) -> None:
         self.thread: threading.Thread | None = None
@@ -204,12 +246,15 @@ class Stub:
             return 401, {"detail": "Token expired.", "code": "token_expired"}
         if path == "echo":
             return 200, {"body": seen.body, "query": seen.query}
-        if (seen.method, path) == ("GET", "runs"):
-            return 200, {"data": [run.row() for run in self.runs.values()]}
-        if (seen.method, path) == ("POST", "run"):
-            return self._create(dict(seen.body))
-        if (seen.method, path) == ("POST", "worker"):
-            return self._register(seen.body)
+        if path.startswith("worker/"):
+            return self._worker_call(seen, path.split("/")[1])
+        calls: dict[tuple[str, str], Callable[[], Answer]] = {
+            ("GET", "runs"): lambda: (200, {"data": [one.row() for one in self.runs.values()]}),
+            ("POST", "run"): lambda: self._create(dict(seen.body)),
+            ("POST", "worker"): lambda: self._register(seen.body),
+        }
+        if (seen.method, path) in calls:
+            return calls[seen.method, path]()
         found = re.fullmatch(r"runs/([^/]+)(/.*)?", path)
         run = self.runs.get(unquote(found.group(1))) if found else None
         if found is None or run is None:
@@ -217,19 +262,43 @@ class Stub:
         return self._run_call(run, seen, found.group(2) or "")
 
     def _run_call(self, run: Run, seen: Seen, rest: str) -> Answer:
-        if rest == "" and seen.method == "GET":
-            return _choose(run.info(), seen.query.get("info", ""))
-        if rest == "" and seen.method == "DELETE":
-            del self.runs[run.uuid]
-            return 204, None
-        if rest == "/restart":
-            return self._restart(run, seen.query["all"] == "True")
-        if rest == "/task":
-            return self._claim(run, seen.body["worker_uuid"])
+        calls: dict[tuple[str, str], Callable[[], Answer]] = {
+            ("GET", ""): lambda: _choose(run.info(), seen.query.get("info", "")),
+            ("DELETE", ""): lambda: self._delete(run),
+            ("POST", "/restart"): lambda: self._restart(run, seen.query["all"] == "True"),
+            ("POST", "/task"): lambda: self._claim(run, seen.body["worker_uuid"]),
+            ("POST", "/tasks"): lambda: self._append(run, seen.body),
+            ("PATCH", "/policy"): lambda: self._change(run, seen.body),
+            ("POST", "/pause"): lambda: self._steer(run, "paused", seen),
+            ("POST", "/resume"): lambda: self._steer(run, "active", seen),
+            ("POST", "/cancel"): lambda: self._steer(run, "cancelled", seen),
+            ("GET", "/results"): lambda: _lines(run.ended),
+            ("GET", "/failures"): lambda: _lines(o for o in run.ended if o["status"] == "failed"),
+        }
+        if (seen.method, rest) in calls:
+            return calls[seen.method, rest]()
+        return self._task_call(run, seen, rest)
+
+    def _task_call(self, run: Run, seen: Seen, rest: str) -> Answer:
+        if rest.endswith("/explain"):
+            return 200, {"code": run.status[int(rest.split("/")[2])], "reason": "because"}
         number = int(rest.removeprefix("/tasks/"))
         if seen.method == "PUT":
             return self._update(run, number, seen.body)
         return _choose(run.task(number), seen.query.get("info", ""))
+
+    def _delete(self, run: Run) -> Answer:
+        del self.runs[run.uuid]
+        return 204, None
+
+    def _change(self, run: Run, body: dict[str, Body]) -> Answer:
+        run.labels.update(body)
+        return 200, run.labels
+
+    def _steer(self, run: Run, state: str, seen: Seen) -> Answer:
+        run.state = state
+        run.reasons.append((seen.path.rsplit("/", 1)[1], seen.body.get("reason", "")))
+        return 204, None
 
     def _token(self, seen: Seen) -> Answer:
         scheme, _, value = seen.headers.get("Authorization", "").partition(" ")
@@ -247,7 +316,7 @@ class Stub:
 
     def _create(self, body: dict[str, Body]) -> Answer:
         tasks = body.pop("numTasks")
-        if tasks < 1:
+        if tasks < 1 and "open" not in body:
             errors = {"numTasks": ["Must be at least 1."]}
             return 400, {"detail": "Bad input.", "code": "invalid", "errors": errors}
         return 201, self.add_run(tasks, **body).row()
@@ -278,6 +347,92 @@ class Stub:
         run.percent[number] = body.get("percentCompleted", run.percent[number])
         run.status[number] = body.get("status", run.status[number])
         return 204, None
+
+    # ---- the exchange
+
+    def _append(self, run: Run, body: dict[str, Body]) -> Answer:
+        first = len(run.status)
+        more = len(body["inputs"]) if "inputs" in body else body["numTasks"]
+        run.status += ["waiting"] * more
+        run.percent += [0.0] * more
+        run.inputs.update(enumerate(body.get("inputs", []), first))
+        return 201, {"first": first, "tasks": more}
+
+    def _worker_call(self, seen: Seen, worker: str) -> Answer:
+        if worker not in self.workers:
+            return 404, {"detail": "There is no such worker.", "code": "worker_not_found"}
+        if seen.method == "DELETE":
+            for run in self.runs.values():
+                for number in [n for n, holder in run.holder.items() if holder == worker]:
+                    run.take_away(number)
+            return 204, None
+        body = seen.body
+        uuid = body["runs"][0]
+        if uuid not in self.runs:
+            return 404, {"detail": "There is no such run.", "code": "run_not_found"}
+        answered = self._exchange(self.runs[uuid], worker, body)
+        self.after(seen)
+        return answered
+
+    def _exchange(self, run: Run, worker: str, body: dict[str, Body]) -> Answer:
+        reports = [
+            {"task": task, "attempt": attempt, "status": "done"}
+            for task, attempt in body.get("done", {}).get(run.uuid, [])
+        ] + body.get("reports", {}).get(run.uuid, [])
+        for one in reports:
+            if "output" in one and one["output"] in run.refused_outputs:
+                return 400, {"detail": "The output is bad.", "code": "invalid"}
+        stale = [one for one in reports if not self._report(run, worker, one)]
+        tasks = self._hand_out(run, worker, min(body["want"], self.share))
+        drop = []
+        if "holding" in body:
+            theirs = {tuple(pair) for pair in body["holding"].get(run.uuid, [])}
+            ours = {(n, run.attempt[n]) for n, holder in run.holder.items() if holder == worker}
+            fresh = {(one["task"], one["attempt"]) for one in tasks}
+            drop = sorted(theirs - ours)
+            tasks += [self._show(run, number) for number, _ in sorted(ours - theirs - fresh)]
+        finished = run.state == "cancelled" or run.over()
+        return 200, {
+            "tasks": tasks,
+            "drop": [[run.uuid, *pair] for pair in drop],
+            "stale": [[run.uuid, one["task"], one["attempt"]] for one in stale],
+            "retryAfter": None if finished else 0.05,
+            "finished": finished,
+            "heartbeat": self.heartbeat,
+        }
+
+    def _report(self, run: Run, worker: str, one: dict[str, Body]) -> bool:
+        """Apply a report; False where it is stale."""
+        number, attempt = one["task"], one["attempt"]
+        if run.holder.get(number) != worker or run.attempt[number] != attempt:
+            told = (number, attempt, one.get("status"))
+            return told in run.outcomes()
+        run.percent[number] = one.get("percentCompleted", run.percent[number])
+        if "status" in one:
+            del run.holder[number]
+            ends = {"done": "done", "failed": "failed", "released": "waiting"}
+            run.status[number] = ends[one["status"]]
+            run.ended.append(one)
+        return True
+
+    def _hand_out(self, run: Run, worker: str, want: int) -> list[dict[str, Body]]:
+        if run.state != "active":
+            return []
+        numbers = [n for n, status in enumerate(run.status) if status == "waiting"][:want]
+        for number in numbers:
+            run.status[number] = "computing"
+            run.attempt[number] = run.attempt.get(number, 0) + 1
+            run.holder[number] = worker
+        return [self._show(run, number) for number in numbers]
+
+    def _show(self, run: Run, number: int) -> dict[str, Body]:
+        shown = {"run": run.uuid, "task": number, "attempt": run.attempt[number]}
+        given = {"input": run.inputs[number]} if number in run.inputs else {}
+        return {**shown, "percentCompleted": run.percent[number], **given}
+
+
+def _lines(rows: Iterable[Body]) -> Answer:
+    return 200, "".join(json.dumps(row) + "\n" for row in rows)
 
 
 def _choose(values: dict[str, Body], info: str) -> Answer:
@@ -325,7 +480,7 @@ class Handler(BaseHTTPRequestHandler):
         else:
             fault(exchange)
 
-    do_GET = do_POST = do_PUT = do_DELETE = do_HEAD = _serve
+    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_HEAD = _serve
 
     def log_message(self, format: str, *args: object) -> None:
         """Keep quiet."""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import socket
+import threading
 
 import pytest
-from taskfarm_stub import Stub
-from taskfarm_worker import NotFoundError, TaskFarmWorker
+from taskfarm_stub import Exchange, Stub, answer
+from taskfarm_worker import ConflictError, NotFoundError, TaskFarmWorker
 
 
 def worker_of(stub: Stub, tasks: int = 3) -> TaskFarmWorker:
@@ -112,7 +113,46 @@ def test_the_ends_of_the_range_are_allowed(stub: Stub) -> None:
     assert worker.task == 0
     worker.update(0)
     worker.update(100)
-    assert stub.count("PUT", "tasks/0") == 2
+    assert worker.getTaskInfo(0, "percentCompleted") == 100
+
+
+def test_update_returns_before_the_server_answers_and_the_last_word_wins(stub: Stub) -> None:
+    worker = worker_of(stub)
+    assert worker.task == 0
+    arrived, answered = threading.Event(), threading.Event()
+
+    def slow(exchange: Exchange) -> None:
+        arrived.set()
+        answered.wait(30)
+        exchange.reply(*exchange.handle())
+
+    stub.fault("PUT", "tasks/0", slow)
+    worker.update(10)
+    assert arrived.wait(30)
+    for percent in range(11, 60):
+        worker.update(percent)
+    answered.set()
+    assert worker.percentDone == pytest.approx(59 / 3)
+    assert [call.body for call in stub.calls if call.method == "PUT"] == [
+        {"percentCompleted": 10},
+        {"percentCompleted": 59},
+    ]
+
+
+def test_an_update_that_is_refused_is_told_by_the_next_call(stub: Stub) -> None:
+    worker = worker_of(stub)
+    assert worker.task == 0
+    stub.fault("PUT", "tasks/0", answer(409, {"detail": "Task 0 is done.", "code": "stale"}))
+    worker.update(50)
+    with pytest.raises(ConflictError, match=r"Task 0 is done\."):
+        worker.done()
+
+
+def test_closing_sends_what_was_reported(stub: Stub) -> None:
+    with worker_of(stub) as worker:
+        assert worker.task == 0
+        worker.update(50)
+    assert stub.runs[worker.uuid].percent[0] == 50
 
 
 def test_a_task_appended_after_the_start_can_be_reported(stub: Stub) -> None:

@@ -76,7 +76,7 @@ def test_every_error_is_a_runtime_error_and_can_be_pickled() -> None:
         for item in vars(taskfarm_worker).values()
         if isinstance(item, type) and issubclass(item, Exception)
     ]
-    assert len(classes) == 16
+    assert len(classes) == 17
     for kind in classes:
         error = kind("text")
         assert isinstance(error, TaskFarmError)

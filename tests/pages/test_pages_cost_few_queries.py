@@ -2,7 +2,7 @@
 
 import pytest
 
-from runs import lifecycle
+from runs import restarts
 from tests import factories
 
 
@@ -44,7 +44,7 @@ def test_the_page_of_a_task(alice, visit, django_assert_num_queries):
     run = factories.run(alice, 3)
     for _ in range(5):
         factories.advance(run, factories.worker(alice), failed=1)
-        lifecycle.restart(run=run)
+        restarts.restart(run=run)
     client = visit(alice)
     # 1 session, 2 user, 3 run with owner and group, 4 task with worker, 5 attempts with workers
     with django_assert_num_queries(5):

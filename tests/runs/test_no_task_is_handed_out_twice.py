@@ -91,10 +91,10 @@ def test_a_claim_finds_its_task_by_index_from_the_floor_on(alice: User) -> None:
             if analyse:
                 cursor.execute("ANALYZE runs_task")
             cursor.execute(
-                "EXPLAIN " + spell(queue.TAKE, "postgresql"), [run.id, 100, 20_000, 1, 1]
+                "EXPLAIN " + spell(queue.READY, "postgresql"), [run.id, 100, 20_000, 1, 1]
             )
             plan = "\n".join(row[0] for row in cursor.fetchall())
-        assert "task_by_state" in plan
+        assert "task_in_state" in plan
         assert "Seq Scan on runs_task" not in plan
 
 

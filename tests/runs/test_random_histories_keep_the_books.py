@@ -15,7 +15,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from runs import lifecycle, queue, reports, tallies
+from runs import lifecycle, queue, reports, restarts, tallies
 from runs.errors import FarmError, StaleReport, StateConflict
 from runs.models import Attempt, Run, Task
 from runs.states import Outcome, TaskState
@@ -133,7 +133,7 @@ class Farm(RuleBasedStateMachine):
 
     @rule(everything=st.booleans())
     def restart(self, everything: bool) -> None:
-        lifecycle.restart(run=self.run, everything=everything)
+        restarts.restart(run=self.run, everything=everything)
         for task in self.tasks:
             if everything or task.state != D:
                 task.requeue(Outcome.CANCELLED, 0.0 if everything else None)

@@ -4,7 +4,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.db import transaction
 
-from runs import lifecycle, moves, queue, tallies
+from runs import lifecycle, moves, pieces, queue, restarts, tallies
 from runs.errors import RunNotFound
 from runs.models import Attempt, Run, Tally, Task, Throughput
 from runs.states import Outcome, RunState, TaskState
@@ -20,11 +20,11 @@ def test_restarts_while_four_workers_claim_lose_nothing(alice: User) -> None:
     with claimers(run, "work", 4) as processes:
         fire(processes)
         for turn in range(6):
-            lifecycle.restart(run=run, everything=turn % 2 == 0)
+            restarts.restart(run=run, everything=turn % 2 == 0)
             factories_check_tallies(run)
         results(processes)
     worker = factories.worker(alice)
-    lifecycle.restart(run=run)  # what a restart took from a worker that had ended meanwhile
+    restarts.restart(run=run)  # what a restart took from a worker that had ended meanwhile
     while claims := queue.claim(run=run, worker=worker, want=100):
         for one in claims:
             queue.report_outcome(run=run, number=one.number, outcome=Outcome.DONE)
@@ -79,7 +79,8 @@ def test_a_deletion_that_was_cut_short_hides_the_run_and_can_be_finished(
     monkeypatch.setattr(lifecycle, "_erase_piece", erase)
     assert lifecycle.sweep_deleted() == 1
     assert factories.count_rows() == {
-        "Run": 0, "Worker": 0, "Task": 0, "Attempt": 0, "Tally": 0, "Throughput": 0
+        "Run": 0, "Worker": 0, "Task": 0, "TaskInput": 0, "Attempt": 0, "Tally": 0,
+        "Throughput": 0, "RunEvent": 0, "SweepLock": 0,
     }  # fmt: skip
 
 
@@ -110,9 +111,9 @@ def test_two_restarts_at_once_requeue_each_task_once(alice: User) -> None:
     factories.advance(run, worker, computing=20)
     with transaction.atomic():
         moves.lock(run.id, moves.ONE, 0)
-        first = start(lambda: lifecycle.restart(run=run))
+        first = start(lambda: restarts.restart(run=run))
         wait_until_blocked()
-        second = start(lambda: lifecycle.restart(run=run))
+        second = start(lambda: restarts.restart(run=run))
     assert first.result(timeout=20) + second.result(timeout=20) == 20
     assert run.attempts.count() == 20
     factories.check_books(run)
@@ -126,7 +127,7 @@ def test_a_restart_of_few_among_many_does_not_walk_the_run(
     monkeypatch.setattr(lifecycle, "PIECE", 10)
     # tallies; per state: BEGIN, lock, attempts, tasks, floor, tally, COMMIT; a fresh slot: 2 more.
     with django_assert_max_num_queries(17):  # type: ignore[operator]
-        assert lifecycle.restart(run=run) == 4
+        assert restarts.restart(run=run) == 4
     factories.check_books(run)
 
 
@@ -134,7 +135,7 @@ def test_a_restart_of_a_cancelled_run_makes_it_hand_out_tasks_again(alice: User)
     run, worker = factories.run(alice, 3), factories.worker(alice)
     Run.objects.filter(pk=run.pk).update(state=RunState.CANCELLED)
     run.refresh_from_db()
-    lifecycle.restart(run=run)
+    restarts.restart(run=run)
     assert len(queue.claim(run=Run.objects.get(pk=run.pk), worker=worker, want=9)) == 3
 
 
@@ -142,11 +143,11 @@ def test_a_restart_of_a_cancelled_run_makes_it_hand_out_tasks_again(alice: User)
 def test_a_restart_finds_the_same_tasks_both_ways(
     alice: User, monkeypatch: pytest.MonkeyPatch, few: int
 ) -> None:
-    monkeypatch.setattr(lifecycle, "FEW", few)
-    monkeypatch.setattr(lifecycle, "PIECE", 7)
+    monkeypatch.setattr(pieces, "FEW", few)
+    monkeypatch.setattr(pieces, "PIECE", 7)
     run, worker = factories.run(alice, 50), factories.worker(alice)
     factories.advance(run, worker, done=5, failed=4, computing=6)
-    assert lifecycle.restart(run=run, by="alice") == 10
+    assert restarts.restart(run=run, by="alice") == 10
     assert list(run.tasks.filter(state=TaskState.DONE).values_list("number", flat=True)) == [
         0, 1, 2, 3, 4
     ]  # fmt: skip

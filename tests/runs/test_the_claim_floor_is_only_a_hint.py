@@ -5,7 +5,7 @@ import threading
 import pytest
 from django.contrib.auth.models import User
 
-from runs import lifecycle, queue
+from runs import lifecycle, queue, restarts
 from runs.models import Run
 from tests import factories
 from tests.runs.threads import start
@@ -59,7 +59,7 @@ def test_a_restart_lowers_the_floor(alice: User) -> None:
     run.refresh_from_db()
     factories.advance(run, worker, done=2, computing=3)
     Run.objects.filter(pk=run.pk).update(claim_floor=20)
-    lifecycle.restart(run=run)
+    restarts.restart(run=run)
     assert Run.objects.get(pk=run.pk).claim_floor == 17
     # What the floor hid before the test lowered it comes after that, and still comes.
     assert drain(run, worker) == [17, 18, 19, *range(15)]
@@ -72,7 +72,7 @@ def test_a_claim_that_raises_the_floor_late_does_not_undo_a_requeue(
     run, worker = factories.run(alice, 50), factories.worker(alice)
     monkeypatch.setattr(queue, "FLOOR_STEP", 10)
     claimed, requeued = threading.Event(), threading.Event()
-    raise_floor = queue._raise_floor
+    raise_floor = queue._note_claims
 
     def late(*args: object) -> None:
         claimed.set()
@@ -82,7 +82,7 @@ def test_a_claim_that_raises_the_floor_late_does_not_undo_a_requeue(
     Run.objects.filter(pk=run.pk).update(claim_floor=5)
     run.refresh_from_db()
     queue.claim(run=run, worker=worker, want=20)
-    monkeypatch.setattr(queue, "_raise_floor", late)
+    monkeypatch.setattr(queue, "_note_claims", late)
     slow = start(lambda: queue.claim(run=run, worker=worker))
     assert claimed.wait(20)
     lifecycle.requeue_one(run=Run.objects.get(pk=run.pk), number=2, percent=1)

@@ -5,7 +5,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from runs import lifecycle
+from runs import restarts
 from runs.management.runs import find_run, with_bar
 
 
@@ -22,7 +22,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Restart, and say how many tasks were moved."""
         run = find_run(options["uuid"])
-        count = lifecycle.restart(
+        count = restarts.restart(
             run=run, everything=options["all"], by="manage.py restart", watch=with_bar
         )
         self.stdout.write(f"Restarted {count} tasks of {run.title}.")

@@ -7,6 +7,7 @@
     ├── InvalidArgumentError        a value that no server would take (also a ValueError)
     ├── ServerUnreachableError      the server did not answer within the patience
     ├── AnswerLostError             sent, not answered: done or not, nobody knows
+    ├── WorkerDiedError             worker processes were killed again and again
     └── ResponseError               the server answered, and it was no
         ├── BadRequestError         400: a value is wrong
         ├── AuthenticationError     401: user, password or token refused
@@ -69,6 +70,10 @@ class ServerUnreachableError(TaskFarmError):
 
 class AnswerLostError(TaskFarmError):
     """A call was sent but its answer never came, and repeating it blindly is not safe."""
+
+
+class WorkerDiedError(TaskFarmError):
+    """Worker processes were killed, or crashed, more often than they are replaced."""
 
 
 class ResponseError(TaskFarmError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import random
+import threading
 import time
 
 from ._errors import join
@@ -35,6 +36,15 @@ class Clock:
         """
         time.sleep(seconds)
 
+    def pause(self, seconds: float, ended: threading.Event) -> None:
+        """Wait, but no longer than until something ends.
+
+        Args:
+            seconds: for how long.
+            ended: set when there is no reason to wait any more.
+        """
+        ended.wait(seconds)
+
     def jitter(self, longest: float) -> float:
         """Draw a wait at random ("full jitter"), so that a thousand workers spread out.
 
@@ -57,13 +67,24 @@ class Retrying:
     a minute to time out is still repeated.
     """
 
-    def __init__(self, patience: float, clock: Clock) -> None:
+    def __init__(
+        self,
+        patience: float,
+        clock: Clock,
+        *,
+        longest: float = LONGEST_STEP,
+        ended: threading.Event | None = None,
+    ) -> None:
         """Start with the first try still to come.
 
         Args:
             patience: seconds from the first failure after which no new try is made.
             clock: where time comes from.
+            longest: seconds, the longest wait before chance shortens it.
+            ended: cuts waits short when it is set.
         """
+        self._longest = longest
+        self._ended = ended
         self.patience = patience
         self.failures = 0
         self._clock = clock
@@ -93,8 +114,12 @@ class Retrying:
         if left <= 0 or floor > left:
             return False
         self._remind(reason, left)
-        step = min(LONGEST_STEP, FIRST_STEP * 2 ** min(self.failures - 1, 16))
-        self._clock.sleep(min(floor + self._clock.jitter(step), left))
+        step = min(self._longest, FIRST_STEP * 2 ** min(self.failures - 1, 16))
+        seconds = min(floor + self._clock.jitter(step), left)
+        if self._ended is None:
+            self._clock.sleep(seconds)
+        else:
+            self._clock.pause(seconds, self._ended)
         return True
 
     def succeeded(self, what: str) -> None:

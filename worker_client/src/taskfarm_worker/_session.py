@@ -11,6 +11,7 @@ Rules of repetition, in one place:
 
 from __future__ import annotations
 
+import copy
 import json
 import logging
 import os
@@ -75,6 +76,8 @@ class Call:
         path: below the base address, for example "runs".
         params: query parameters.
         body: the JSON object to send.
+        content: JSON that is encoded already, in place of `body`.
+        stream: leave the body of the answer to be read bit by bit; its reader must close it.
         repeat: what to do when the answer is lost.
         doubt: what may have happened then, and what to do about it; for the error message.
         already: the status and code by which a repeated call learns that the lost one was
@@ -86,6 +89,8 @@ class Call:
     path: str
     params: Mapping[str, str] | None = None
     body: Mapping[str, object] | None = None
+    content: bytes | None = None
+    stream: bool = False
     repeat: Repeat | None = None
     doubt: str = ""
     already: tuple[int, str] | None = None
@@ -233,6 +238,21 @@ class ServerSession:
             self._renew(spent="")
         return self._token
 
+    def impatient(self) -> ServerSession:
+        """Make a copy with connections of its own that tries each call once.
+
+        Returns:
+            the copy, for a caller that repeats calls by rules of its own.
+        """
+        copied = copy.copy(self)
+        copied.patience = 0.0
+        return copied
+
+    @property
+    def clock(self) -> _retry.Clock:
+        """Where time comes from."""
+        return self._clock
+
     def close(self) -> None:
         """Close the connections; a later call opens new ones."""
         self.http.close()
@@ -324,7 +344,7 @@ class ServerSession:
         if now - own.last_used > IDLE_LIMIT:
             own.http.close()
         own.last_used = now
-        body = None if call.body is None else _encode(call.body)
+        body = call.content if call.body is None else _encode(call.body)
         return own.http.request(
             call.method,
             self.url(call.path),
@@ -334,6 +354,7 @@ class ServerSession:
             auth=auth,
             timeout=self._timeout_for(call),
             allow_redirects=False,
+            stream=call.stream,
         )
 
     def _renew(self, spent: str) -> bool:
@@ -439,12 +460,12 @@ def _check_timeout(timeout: Timeout | None) -> tuple[float, float] | None:
 
 def _encode(body: Mapping[str, object]) -> bytes:
     try:
-        return json.dumps(body, allow_nan=False, default=_plain).encode()
+        return json.dumps(body, allow_nan=False, default=plain).encode()
     except (TypeError, ValueError) as error:
         raise InvalidArgumentError(f"{body!r} cannot be sent as JSON: {error}.") from error
 
 
-def _plain(value: object) -> object:
+def plain(value: object) -> object:
     """Make a Python number of a NumPy one, which `json` does not know."""
     item = getattr(value, "item", None)
     if item is None:

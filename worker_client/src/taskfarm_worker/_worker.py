@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import math
 import os
 import socket
 from collections.abc import Iterator
 from uuid import uuid4
 
 from . import _config
-from ._answers import json_object, member
+from ._answers import Json, json_object, member
 from ._config import DEFAULT_URL
-from ._errors import InvalidArgumentError
 from ._farm import TaskFarm
+from ._outbox import Outbox
 from ._session import Call, Repeat, Timeout
+from ._task import percentage as _percentage
 
 WORK_PATIENCE = 3600.0
 """Seconds for which a worker waits for a server that is away: one hour, so that a reboot or an
@@ -33,6 +33,10 @@ class TaskFarmWorker(TaskFarm):
 
     A server that is away is waited for, for an hour by default, so that it does not end the
     batch job; a warning in the log says so.
+
+    Progress is sent in the background, so that `update` costs nothing; claims and `done` are
+    calls of their own, which return when the server has them. `Run.work` does all of it in the
+    background, many tasks at once, and survives a crash of the worker; prefer it for new scripts.
 
     **A lost claim.** When the answer to a claim is lost, the server may have handed out a task
     that this worker never hears of. The protocol has no way to ask, and claiming again does not
@@ -84,6 +88,7 @@ class TaskFarmWorker(TaskFarm):
         )
         self._task: int | None = None
         self._percentage: float | None = None
+        self._outbox = Outbox(self._send_progress)
         self._register()
         self._server.patience = _config.patience(patience, WORK_PATIENCE)
 
@@ -111,16 +116,20 @@ class TaskFarmWorker(TaskFarm):
     def update(self, percentage: float) -> None:
         """Report how much of the task in hand is done; without one, nothing happens.
 
+        Returns at once: the report is sent in the background, and of several the last. Every
+        other call waits for it first.
+
         Args:
             percentage: from 0 to 100.
 
         Raises:
             InvalidArgumentError: (a ValueError) it is not a number from 0 to 100.
+            TaskFarmError: an earlier report could not be sent.
         """
         if self._task is None:
             return
         self._percentage = _percentage(percentage)
-        self.setTaskInfo(self._task, "percentCompleted", self._percentage)
+        self._outbox.put(self._task, self._percentage)
 
     def done(self) -> None:
         """Let go of the task in hand.
@@ -130,9 +139,75 @@ class TaskFarmWorker(TaskFarm):
         """
         if self._task is None:
             return
+        self._outbox.flush()
         if self._percentage is not None and abs(self._percentage - 100) < 1e-6:
             self.setTaskInfo(self._task, "status", "done")
         self._task = None
+
+    def info(self, info: str) -> Json:
+        """Get information about the run, after what was reported here.
+
+        Args:
+            info: as for `TaskFarm.info`.
+
+        Returns:
+            the value, or for "" a dictionary of all of them.
+        """
+        self._outbox.flush()
+        return super().info(info)
+
+    def getTaskInfo(self, task: int, info: str) -> Json:
+        """Get information about one task, after what was reported here.
+
+        Args:
+            task: its number, from 0.
+            info: as for `TaskFarm.getTaskInfo`.
+
+        Returns:
+            the value, or for "" a dictionary of all of them.
+        """
+        self._outbox.flush()
+        return super().getTaskInfo(task, info)
+
+    def setTaskInfo(self, task: int, info: str, value: object) -> None:
+        """Change one task, after what was reported here.
+
+        Args:
+            task: its number, from 0.
+            info: as for `TaskFarm.setTaskInfo`.
+            value: the new value.
+        """
+        self._outbox.flush()
+        super().setTaskInfo(task, info, value)
+
+    def restart(self, everything: bool = False) -> None:
+        """Put tasks back to waiting, after what was reported here.
+
+        Args:
+            everything: as for `TaskFarm.restart`.
+        """
+        self._outbox.flush()
+        super().restart(everything)
+
+    def delete(self) -> None:
+        """Delete the run with all its tasks, after what was reported here."""
+        self._outbox.flush()
+        super().delete()
+
+    def close(self) -> None:
+        """Send what is to be sent, and close the connections; a later call opens new ones."""
+        try:
+            self._outbox.flush()
+        finally:
+            super().close()
+
+    def __getstate__(self) -> dict[str, object]:
+        """Send what is to be sent, so that a copy need not."""
+        self._outbox.flush()
+        return self.__dict__.copy()
+
+    def _send_progress(self, task: int, percent: float) -> None:
+        super().setTaskInfo(task, "percentCompleted", percent)
 
     def _register(self) -> None:
         """Announce this process as a worker.
@@ -177,16 +252,6 @@ class TaskFarmWorker(TaskFarm):
         if percentage is None:  # only servers older than the documentation leave it out
             percentage = self.getTaskInfo(self._task, "percentCompleted")
         self._percentage = float(percentage)
-
-
-def _percentage(value: float) -> float:
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        number = math.nan
-    if not 0 <= number <= 100:  # written so that NaN fails, too
-        raise InvalidArgumentError(f"percentage {value!r} out of range: it must be 0 to 100.")
-    return number
 
 
 def _process() -> tuple[str, int]:

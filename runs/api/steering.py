@@ -1,0 +1,149 @@
+"""Calls that steer a run and add to it."""
+
+from dataclasses import asdict
+from typing import Any
+
+from drf_spectacular.utils import OpenApiExample, extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from runs import appending, events, explain, reports, restarts, steering
+from runs.api import paging, policies
+from runs.api.base import FarmViewSet
+from runs.api.schema import EVENT, RUN, TASK
+from runs.api.serializers import Touched
+from runs.api.shapes import Appended, AppendInput, EventList, ExplanationOutput, ReasonInput
+from runs.api.tasks import task_number
+
+REASON = [OpenApiExample("With a reason", value={"reason": "wrong input"}, request_only=True)]
+MOST_EVENTS = 1000
+
+
+def reason_of(request: Request) -> str:
+    """The reason in a body; empty where there is none."""
+    body = ReasonInput(data=request.data)
+    body.is_valid(raise_exception=True)
+    return str(body.validated_data.get("reason", ""))
+
+
+class SteeringViewSet(FarmViewSet):
+    """Steering of runs."""
+
+    @extend_schema(
+        tags=["steering"], operation_id="pause_run", summary="Pause a run", parameters=[RUN],
+        request=ReasonInput, responses={204: None}, examples=REASON,
+    )  # fmt: skip
+    def pause(self, request: Request, uuid: str) -> Response:
+        """Hand out nothing more until it is resumed; reports still count."""
+        run, who = reports.find_run(request.user, uuid), request.user.get_username()
+        steering.pause(run=run, who=who, why=reason_of(request))
+        return Response(status=204)
+
+    @extend_schema(
+        tags=["steering"], operation_id="resume_run", summary="Resume a run", parameters=[RUN],
+        request=ReasonInput, responses={204: None}, examples=REASON,
+    )  # fmt: skip
+    def resume(self, request: Request, uuid: str) -> Response:
+        """Hand out tasks again; a canary gate that had closed is opened."""
+        run, who = reports.find_run(request.user, uuid), request.user.get_username()
+        steering.resume(run=run, who=who, why=reason_of(request))
+        return Response(status=204)
+
+    @extend_schema(
+        tags=["steering"], operation_id="cancel_run", summary="Cancel a run", parameters=[RUN],
+        request=ReasonInput, responses={200: Touched}, examples=REASON,
+    )  # fmt: skip
+    def cancel(self, request: Request, uuid: str) -> Response:
+        """Call off what waits or computes; workers are told at their next exchange."""
+        run, who = reports.find_run(request.user, uuid), request.user.get_username()
+        return Response({"tasks": steering.cancel(run=run, who=who, why=reason_of(request))})
+
+    @extend_schema(
+        tags=["steering"], operation_id="get_policy", summary="Look at the policy of a run",
+        parameters=[RUN], responses={200: policies.PolicyOutput},
+    )  # fmt: skip
+    def policy(self, request: Request, uuid: str) -> Response:
+        """All options of the run's policy."""
+        return Response(policies.show_policy(reports.find_run(request.user, uuid)))
+
+    @extend_schema(
+        tags=["steering"], operation_id="change_policy", summary="Change the policy of a run",
+        parameters=[RUN], request=policies.PolicyChange, responses={200: policies.PolicyOutput},
+        examples=[
+            OpenApiExample(
+                "Two more tries", value={"errorAttempts": 3, "reason": "flaky"}, request_only=True
+            )
+        ],
+    )  # fmt: skip
+    def change_policy(self, request: Request, uuid: str) -> Response:
+        """Change the options that the body names; answers all of them."""
+        run = reports.find_run(request.user, uuid)
+        body = policies.PolicyChange(data=request.data)
+        body.is_valid(raise_exception=True)
+        given: dict[str, Any] = dict(body.validated_data)
+        why, who = str(given.pop("reason", "")), request.user.get_username()
+        steering.change_policy(run=run, who=who, why=why, **policies.split(given))
+        return Response(policies.show_policy(run))
+
+    @extend_schema(
+        tags=["steering"], operation_id="list_events", summary="Who did what to a run",
+        parameters=[RUN, *paging.parameters(most=MOST_EVENTS, default=100)],
+        responses={200: EventList},
+    )  # fmt: skip
+    def events(self, request: Request, uuid: str) -> Response:
+        """What people and policy did to the run, newest first; `after=ID` goes on with older."""
+        run = reports.find_run(request.user, uuid)
+        before, limit = paging.position(request, most=MOST_EVENTS, default=100)
+        found = events.of_run(run, before=before if before >= 0 else None, limit=limit)
+        return Response({"data": [show_event(event) for event in found]})
+
+    @extend_schema(
+        tags=["steering"], operation_id="undo_event", summary="Undo a restart",
+        parameters=[RUN, EVENT], request=None, responses={200: Touched},
+    )  # fmt: skip
+    def undo(self, request: Request, uuid: str, event: str) -> Response:
+        """Within ten minutes: tasks that nothing has moved since are again what they were."""
+        run = reports.find_run(request.user, uuid)
+        found = events.find(run, event)
+        count = restarts.undo(run=run, event=found, by=request.user.get_username())
+        return Response({"tasks": count})
+
+    @extend_schema(
+        tags=["steering"], operation_id="append_tasks", summary="Add tasks to a run",
+        parameters=[RUN], request=AppendInput, responses={201: Appended},
+        examples=[
+            OpenApiExample("With inputs", value={"inputs": ["a.nc", "b.nc"]}, request_only=True),
+            OpenApiExample("Plain", value={"numTasks": 100}, request_only=True),
+        ],
+    )  # fmt: skip
+    def append(self, request: Request, uuid: str) -> Response:
+        """Add tasks at the end: `numTasks` plain ones, or one for each of `inputs`.
+
+        A run takes tasks until its first claim, and while its policy says `open`.
+        """
+        run = reports.find_run(request.user, uuid)
+        body = AppendInput(data=request.data)
+        body.is_valid(raise_exception=True)
+        first, added = appending.append(
+            run=run,
+            num_tasks=body.validated_data.get("numTasks", 0),
+            values=body.validated_data.get("inputs"),
+            who=request.user.get_username(),
+        )
+        return Response({"first": first, "tasks": added}, status=201)
+
+    @extend_schema(
+        tags=["results"], operation_id="explain_task", summary="Why does a task not move?",
+        parameters=[RUN, TASK], responses={200: ExplanationOutput},
+    )  # fmt: skip
+    def explain(self, request: Request, uuid: str, number: str) -> Response:
+        """A `code` for programs and a `reason` for people."""
+        run = reports.find_run(request.user, uuid)
+        task = reports.find_task(run, task_number(number, run.num_tasks))
+        return Response(asdict(explain.explain(run, task)))
+
+
+def show_event(event: Any) -> dict[str, Any]:
+    """An event as JSON."""
+    names = ("id", "at", "who", "what", "why", "tasks", "details", "undone")
+    return {name: getattr(event, name) for name in names}

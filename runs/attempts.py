@@ -1,0 +1,179 @@
+"""Attempts: written once, when they end, with what came of them."""
+
+import json
+import re
+import zlib
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from runs.dialect import as_list, as_records, fetch, run_sql
+from runs.states import Outcome
+
+MOST_OUTPUT = 256 * 1024
+MOST_ERROR = 64 * 1024
+MOST_LOG = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How an attempt ended, as its worker tells it; all texts may be missing.
+
+    ``output`` is JSON; ``log_tail`` the last of what it printed.
+    """
+
+    outcome: Outcome
+    exit_code: int | None = None
+    output: str | None = None
+    error: str | None = None
+    log_tail: str | None = None
+
+    @property
+    def plain(self) -> bool:
+        """Nothing but the outcome is told."""
+        return (
+            self.exit_code is None
+            and self.output is None
+            and self.error is None
+            and self.log_tail is None
+        )
+
+
+CLOSE = """
+INSERT INTO runs_attempt
+    (run_id, number, attempt, worker_id, started, ended, outcome, error, fingerprint)
+SELECT run_id, number, attempt, worker_id, started, {ended}, %s, %s, %s
+FROM runs_task WHERE id {in_list}
+"""
+CLOSE_EACH = """
+INSERT INTO runs_attempt
+    (run_id, number, attempt, worker_id, started, ended,
+     outcome, exit_code, output, error, log_tail, fingerprint)
+SELECT run_id, number, runs_task.attempt, worker_id, started, {ended},
+    told.outcome, told.exit_code, told.output, told.error, told.log_tail, told.fingerprint
+FROM runs_task JOIN {records} ON told.id = runs_task.id
+"""
+FIELDS = {
+    "id": "bigint",
+    "outcome": "int",
+    "exit_code": "int",
+    "output": "text",
+    "error": "text",
+    "log_tail": "text",
+    "fingerprint": "bigint",
+}
+
+
+def close(ids: Sequence[int], outcome: Outcome, *, error: str | None = None) -> None:
+    """Write down that the open attempts of these locked tasks all ended in the same way."""
+    if ids:
+        print_of = fingerprint(error) if outcome in BAD else None
+        run_sql(CLOSE, [outcome, error, print_of, as_list(list(ids))])
+
+
+def close_each(endings: dict[int, Ending]) -> None:
+    """Write down how the open attempts of locked tasks ended: id of the task → ending."""
+    by_outcome: dict[Outcome, list[int]] = {}
+    told: list[dict[str, object]] = []
+    for id, ending in endings.items():
+        if ending.plain:
+            by_outcome.setdefault(ending.outcome, []).append(id)
+        else:
+            told.append(record(id, ending))
+    for outcome, ids in by_outcome.items():
+        close(ids, outcome)
+    if told:
+        statement, value = as_records(CLOSE_EACH, "told", FIELDS, told)
+        run_sql(statement, [value])
+
+
+BAD = (Outcome.FAILED, Outcome.LOST, Outcome.TIMEOUT)
+
+
+def record(id: int, ending: Ending) -> dict[str, object]:
+    """An ending as a row; texts are cut to what an attempt keeps, errors and logs to their end."""
+    return {
+        "id": id,
+        "outcome": int(ending.outcome),
+        "exit_code": ending.exit_code,
+        "output": clean(ending.output),
+        "error": clean(tail(ending.error, MOST_ERROR)),
+        "log_tail": clean(tail(ending.log_tail, MOST_LOG)),
+        "fingerprint": fingerprint(ending.error) if ending.outcome in BAD else None,
+    }
+
+
+def tail(text: str | None, most: int) -> str | None:
+    """The last ``most`` characters of a text, marked where it was cut."""
+    if text is None or len(text) <= most:
+        return text
+    return f"[… {len(text) - most} characters cut]\n{text[-most:]}"
+
+
+def clean(text: str | None) -> str | None:
+    """The text without NUL and half surrogate pairs, which no database keeps."""
+    if text is None:
+        return None
+    return text.replace("\x00", "�").encode(errors="replace").decode()
+
+
+NUMBERS = re.compile(r"0x[0-9a-fA-F]+|\d+(\.\d+)?")
+PATHS = re.compile(r"(/[\w.\-]+){2,}")
+QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
+
+
+def essence(error: str | None) -> str:
+    """What makes two errors the same: the last line, without numbers, paths and quoted values.
+
+    The last line of a Python traceback is the exception's type and message.
+    """
+    lines = [line for line in (error or "").strip().splitlines() if line.strip()]
+    last = lines[-1].strip()[:500] if lines else "no message"
+    for pattern, mark in ((QUOTED, "'…'"), (PATHS, "…"), (NUMBERS, "#")):
+        last = pattern.sub(mark, last)
+    return last
+
+
+def fingerprint(error: str | None) -> int:
+    """The same number for the same error (see ``essence``), from 0 to 2**32 - 1."""
+    return zlib.crc32(essence(error).encode(errors="replace"))
+
+
+COUNT_ENDS = """
+SELECT a.number, COUNT(*) FROM runs_attempt AS a JOIN runs_task AS t
+    ON t.run_id = a.run_id AND t.number = a.number
+WHERE a.run_id = %s AND a.outcome = %s AND a.attempt > t.forgiven AND a.number {in_list}
+GROUP BY a.number
+"""
+
+
+def count_ends(run_id: int, numbers: list[int], outcome: Outcome) -> Counter[int]:
+    """How often the tasks' attempts have ended in this way since a person last restarted them."""
+    return Counter(dict(fetch(COUNT_ENDS, [run_id, outcome, as_list(numbers)])))
+
+
+REPEATED = """
+SELECT told.number, told.attempt, a.outcome FROM {records}
+JOIN runs_attempt AS a ON a.number = told.number AND a.attempt = told.attempt
+WHERE a.run_id = %s AND a.worker_id = %s
+"""
+
+
+def recorded(
+    run_id: int, worker_id: int, attempts: list[tuple[int, int]]
+) -> dict[tuple[int, int], Outcome]:
+    """How a worker's attempts, named by task number and attempt, have been recorded already."""
+    if not attempts:
+        return {}
+    rows = [{"number": number, "attempt": attempt} for number, attempt in attempts]
+    statement, value = as_records(REPEATED, "told", {"number": "int", "attempt": "int"}, rows)
+    return {
+        (number, attempt): Outcome(outcome)
+        for number, attempt, outcome in fetch(statement, [value, run_id, worker_id])
+    }
+
+
+def to_json(value: object) -> str:
+    """A value as the JSON that an attempt or an input keeps; half a surrogate pair becomes "?"."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return text.encode(errors="replace").decode()

@@ -1,0 +1,49 @@
+"""What people and policy did to runs: who, when, what, why, to how many tasks."""
+
+from typing import Any
+
+from runs.errors import EventNotFound
+from runs.models import Run, RunEvent
+
+POLICY = ""
+"""Nobody: the run's own policy did it."""
+
+
+def record(
+    run: Run,
+    what: str,
+    *,
+    who: str = POLICY,
+    why: str = "",
+    tasks: int | None = None,
+    details: dict[str, Any] | None = None,
+) -> RunEvent:
+    """Write an event down, in the transaction of what it tells of."""
+    return RunEvent.objects.create(
+        run=run, what=what, who=who, why=why[:1000], tasks=tasks, details=details or {}
+    )
+
+
+def latest(run: Run, *what: str) -> RunEvent | None:
+    """The last event of these kinds."""
+    return RunEvent.objects.filter(run=run, what__in=what).order_by("-id").first()
+
+
+def find(run: Run, id: str) -> RunEvent:
+    """One event of the run.
+
+    Raises:
+        EventNotFound: there is none of this id.
+    """
+    found = RunEvent.objects.filter(run=run, pk=int(id)).first() if len(id) < 19 else None
+    if found is None:
+        raise EventNotFound(id)
+    return found
+
+
+def of_run(run: Run, *, before: int | None = None, limit: int = 100) -> list[RunEvent]:
+    """The run's events, newest first."""
+    found = RunEvent.objects.filter(run=run)
+    if before is not None:
+        found = found.filter(id__lt=before)
+    return list(found.order_by("-id")[:limit])

@@ -1,0 +1,149 @@
+"""The exchange: the one call of a modern worker. Reports in, tasks out, and a sign of life.
+
+The order of locks is that of all moves: tasks, tallies, then the worker. Each run is a transaction
+of its own, so that an exchange over several runs is cut short only between them; whatever was not
+answered is repeated by the worker and accepted as a repetition.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from runs import inputs, pace, queue, reports, steering, sweep, workers
+from runs.errors import RunNotFound
+from runs.models import Run, Worker
+from runs.queue import Report
+
+MOST_RUNS = 50
+"""Runs that one exchange looks at for tasks."""
+
+Held = tuple[str, int, int]
+"""A run's UUID, a task's number, an attempt."""
+
+
+@dataclass
+class Wish:
+    """What a worker says and asks for in one exchange.
+
+    ``reports`` and ``holding`` are by run (UUID). ``holding`` is None where the worker does not
+    say what it holds; it does every few seconds, and after every answer that was lost.
+    ``time_left``: seconds until its batch job ends.
+    """
+
+    reports: dict[str, list[Report]] = field(default_factory=dict)
+    holding: dict[str, set[tuple[int, int]]] | None = None
+    want: int = 0
+    runs: list[str] = field(default_factory=list)
+    namespace: str | None = None
+    time_left: float | None = None
+
+
+@dataclass
+class Handed:
+    """A task in an answer: its run, what the worker must know, its input as JSON or None."""
+
+    run: str
+    number: int
+    attempt: int
+    percent: float
+    input: str | None = None
+
+
+@dataclass
+class Answer:
+    """What the server says: tasks, what to drop, what was stale, when to come again."""
+
+    tasks: list[Handed] = field(default_factory=list)
+    drop: list[Held] = field(default_factory=list)
+    stale: list[Held] = field(default_factory=list)
+    retry_after: float | None = None
+    finished: bool = False
+    heartbeat: float = 10.0
+
+
+def exchange(*, user: Any, worker: Worker, wish: Wish) -> Answer:
+    """Take reports in, hand tasks out, reconcile what the worker holds, note its sign of life."""
+    answer = Answer()
+    found = find_runs(user, wish)
+    for uuid in wish.reports:
+        if uuid not in found:  # deleted, or no longer the user's: nothing of it is to be done
+            answer.drop += [(uuid, one.number, one.attempt) for one in wish.reports[uuid]]
+    serving = serving_runs(user, wish, found)
+    for run in order(found.values(), serving):
+        want = wish.want - len(answer.tasks) if run in serving else 0
+        work_on(run, worker, wish, want, answer)
+    if wish.holding is not None:
+        reconcile(worker, wish.holding, answer)
+    if wish.want and len(answer.tasks) < wish.want:
+        answer.retry_after, answer.finished = pace.when_to_come_again(serving)
+    if serving:
+        answer.heartbeat = min(run.heartbeat for run in serving)
+    sweep.sweep_now_and_then()
+    return answer
+
+
+def find_runs(user: Any, wish: Wish) -> dict[str, Run]:
+    """The runs that reports and wishes name, those that the user may see, by UUID."""
+    found: dict[str, Run] = {}
+    for uuid in dict.fromkeys([*wish.reports, *wish.runs]):
+        try:
+            found[uuid] = reports.find_workable(user, uuid)
+        except RunNotFound:
+            if uuid in wish.runs:
+                raise
+    return found
+
+
+def serving_runs(user: Any, wish: Wish, found: dict[str, Run]) -> list[Run]:
+    """The runs that tasks are asked from, highest priority first, then oldest."""
+    if wish.namespace is not None:
+        runs = reports.find_in_namespace(user, wish.namespace, most=MOST_RUNS)
+        runs = [found.get(run.uuid.hex, run) for run in runs]
+    else:
+        runs = [found[uuid] for uuid in dict.fromkeys(wish.runs)]
+    return sorted(runs, key=lambda run: (-run.priority, run.id))
+
+
+def order(reported: Any, serving: list[Run]) -> list[Run]:
+    """All runs of an exchange: those with reports only first, then those that hand out."""
+    return [*(run for run in reported if run not in serving), *serving]
+
+
+def work_on(run: Run, worker: Worker, wish: Wish, want: int, answer: Answer) -> None:
+    """One run's part of an exchange: its reports in, up to ``want`` of its tasks out."""
+    told: Sequence[Report] = wish.reports.get(run.uuid.hex, ())
+    if want > 0:
+        want = min(want, pace.share(run)) if pace.fits(run, wish.time_left) else 0
+    if not told and want < 1:
+        return
+    done = queue.exchange(run=run, worker=worker, reports=told, want=want)
+    uuid = run.uuid.hex
+    values = inputs.read(run, [one.number for one in done.claims])
+    answer.tasks += [
+        Handed(uuid, one.number, one.attempt, one.percent, values.get(one.number))
+        for one in done.claims
+    ]
+    answer.stale += [(uuid, one.number, one.attempt) for one in done.stale]
+    if done.ended:
+        steering.enforce_policy(run, failed=bool(done.failed))
+
+
+def reconcile(worker: Worker, holding: dict[str, set[tuple[int, int]]], answer: Answer) -> None:
+    """Compare what worker and server think that the worker holds, and say what to do.
+
+    What only the server knows was in an answer that got lost: it is handed out again. What only
+    the worker knows has been restarted, cancelled or given to somebody else: it is to be dropped.
+    """
+    uuids = {run_id: uuid for uuid, run_id in reports.run_ids([*holding]).items()}
+    kept = workers.held(worker)
+    unknown = {run_id for run_id, *_ in kept} - set(uuids)
+    uuids |= reports.run_uuids(unknown)
+    fresh = {(one.run, one.number, one.attempt) for one in answer.tasks}
+    theirs = {(uuids.get(run_id, ""), number, attempt) for run_id, number, attempt, _ in kept}
+    ours = {(uuid, *pair) for uuid, pairs in holding.items() for pair in pairs}
+    answer.drop += sorted(ours - theirs)
+    lost = theirs - ours - fresh
+    for run_id, number, attempt, percent in kept:
+        if (uuids.get(run_id, ""), number, attempt) in lost:
+            value = inputs.read_one(run_id, number)
+            answer.tasks.append(Handed(uuids[run_id], number, attempt, percent, value))

@@ -1,0 +1,113 @@
+"""How many tasks a worker gets at once, and when it should ask again.
+
+Guided self-scheduling (Polychronopoulos and Kuck, 1987, IEEE Trans. Comput. C-36): a worker gets at
+most an even share of half of what is left, so that the tail of a run is shared out evenly. Counts
+are looked up once a second per process and run: a share need not be exact.
+"""
+
+import time
+from collections import OrderedDict
+from dataclasses import dataclass
+
+from django.db.models import Sum
+
+from runs import tallies
+from runs.dialect import database_now, fetch
+from runs.models import Run, Throughput
+from runs.states import RunState
+from runs.tallies import Counts
+
+FRESH = 1.0
+"""Seconds for which a look is good enough."""
+CAPACITY = 256
+SOON, LATER = 1.0, 10.0
+"""Seconds after which a worker asks again: while tasks compute that may come back; while the run
+is paused or closed for a while."""
+
+ACTIVE = """
+SELECT COUNT(DISTINCT worker_id) FROM (
+    SELECT worker_id FROM runs_task WHERE run_id = %s AND state = 1 LIMIT 20000
+) AS held
+"""
+
+
+@dataclass
+class Look:
+    """A run's counts and workers at some moment of this process's clock."""
+
+    counts: Counts
+    active: int
+    at: float
+
+
+_looks: OrderedDict[int, Look] = OrderedDict()
+
+
+def look(run: Run) -> Look:
+    """The run's counts and how many workers hold tasks of it, at most a second old."""
+    kept = _looks.get(run.id)
+    now = time.monotonic()
+    if kept is None or now - kept.at > FRESH:
+        kept = Look(tallies.read(run.id), int(fetch(ACTIVE, [run.id])[0][0]), now)
+        _looks[run.id] = kept
+        _looks.move_to_end(run.id)
+        while len(_looks) > CAPACITY:
+            _looks.popitem(last=False)
+    return kept
+
+
+def forget() -> None:
+    """Forget all looks; for tests."""
+    _looks.clear()
+
+
+def share(run: Run) -> int:
+    """How many tasks one worker gets at most now; at least one."""
+    seen = look(run)
+    return max(1, seen.counts.waiting // (2 * max(seen.active, 1)))
+
+
+def fits(run: Run, time_left: float | None) -> bool:
+    """Whether a task of the run will probably end in so many seconds.
+
+    By the mean of the run's ended attempts; the client knows the 95th percentile of its own.
+    """
+    if time_left is None:
+        return True
+    return time_left > mean_seconds(run)
+
+
+def mean_seconds(run: Run) -> float:
+    """The mean duration of the run's attempts over its last thousand minutes of work."""
+    minutes = Throughput.objects.filter(run=run).order_by("-minute")[:1000]
+    total = minutes.aggregate(seconds=Sum("seconds"), done=Sum("done"), failed=Sum("failed"))
+    ended = (total["done"] or 0) + (total["failed"] or 0)
+    return float(total["seconds"] or 0.0) / ended if ended else 0.0
+
+
+def when_to_come_again(runs: list[Run]) -> tuple[float | None, bool]:
+    """For a worker that got less than it wanted: seconds until it should ask again, or the end.
+
+    Returns:
+        ``(None, True)`` where all the runs are over, else ``(seconds, False)``.
+    """
+    waits = [seconds for run in runs if (seconds := wait(run)) is not None]
+    if not waits:
+        return None, True
+    return min(waits), False
+
+
+def wait(run: Run) -> float | None:
+    """Seconds until the run may have tasks again; None where it is over for good."""
+    if run.state == RunState.CANCELLED:
+        return None
+    counts = tallies.read(run.id)
+    if counts.over and not run.open:
+        return None
+    if run.state == RunState.PAUSED:
+        return LATER
+    if run.start_after is not None:
+        seconds = (run.start_after - database_now()).total_seconds()
+        if seconds > 0:
+            return min(max(seconds, SOON), LATER)
+    return SOON

@@ -1,0 +1,162 @@
+"""Restarts: tasks go back to waiting at a person's wish; and the way back from a hasty one."""
+
+from datetime import timedelta
+from typing import Any
+
+from django.db import transaction
+from django.db.models.functions import Now
+
+from runs import events, moves, tallies
+from runs.errors import StateConflict
+from runs.models import Run, RunEvent
+from runs.pieces import Piece, Watch, pieces, unwatched
+from runs.retrying import rerun_on_conflict
+from runs.selection import Numbers, Selection, merge, parse_ranges, show_ranges
+from runs.states import Outcome, RunState, TaskState
+
+UNFINISHED = (TaskState.COMPUTING, TaskState.FAILED, TaskState.CANCELLED)
+UNDOABLE = (TaskState.DONE, TaskState.FAILED, TaskState.CANCELLED)
+"""States that a task can be put back into: a computing one has lost its worker."""
+UNDO_FOR = timedelta(minutes=10)
+MOST_UNDO_RANGES = 10_000
+"""Ranges of numbers that an undo remembers by state; a restart of more scattered tasks has none."""
+
+
+def restart(
+    *,
+    run: Run,
+    everything: bool = False,
+    selection: Selection | None = None,
+    by: str = "",
+    why: str = "",
+    watch: Watch = unwatched,
+) -> int:
+    """Put tasks of the run back to waiting.
+
+    Without ``everything`` each task that is not done waits again and keeps its percentage, so that
+    a worker can resume it. With it all tasks start from 0. Workers that still compute a restarted
+    task are too late: their attempt is closed as cancelled.
+
+    Args:
+        run: whose tasks.
+        everything: done tasks, too.
+        selection: only these; its states stand in for those that ``everything`` decides on.
+        by: who wants it, kept on the attempts that it ends.
+        why: the reason, kept with the event.
+        watch: shows somebody how far it has got.
+
+    Returns:
+        How many tasks were moved or set to 0.
+    """
+    selection = selection or Selection()
+    states = selection.states or (tuple(TaskState) if everything else UNFINISHED)
+    reason = f"restarted by {by}" if by else "restarted"
+    reactivate(run)
+    before = {state: Numbers(MOST_UNDO_RANGES) for state in UNDOABLE}
+    work = list(pieces(run, states, selection))
+    count = 0
+    for piece in watch(work, total=len(work)):
+        rows = _restart_piece(run, piece, states, everything, reason)
+        count += len(rows)
+        for state, numbers in before.items():
+            numbers.add([row.number for row in rows if row.state == state])
+    if count:
+        _record(run, count, before, selection, everything=everything, by=by, why=why)
+    return count
+
+
+def _record(
+    run: Run,
+    count: int,
+    before: dict[TaskState, Numbers],
+    selection: Selection,
+    *,
+    everything: bool,
+    by: str,
+    why: str,
+) -> None:
+    """Write the event down, with what an undo needs unless it would be too much."""
+    details: dict[str, Any] = {"all": everything, "selection": selection.told()}
+    if count > 1 and not any(numbers.full for numbers in before.values()):
+        details["before"] = {
+            state.label: show_ranges(tuple(numbers.ranges))
+            for state, numbers in before.items()
+            if numbers.ranges
+        }
+    events.record(run, "restart", who=by, why=why, tasks=count, details=details)
+
+
+def reactivate(run: Run) -> None:
+    """Let a cancelled run hand out tasks again: whoever restarts its tasks wants them done."""
+    if run.state == RunState.CANCELLED:
+        Run.objects.filter(pk=run.pk, state=RunState.CANCELLED).update(state=RunState.ACTIVE)
+        run.state = RunState.ACTIVE
+
+
+@rerun_on_conflict
+def _restart_piece(
+    run: Run, piece: Piece, states: tuple[TaskState, ...], everything: bool, why: str
+) -> list[moves.Row]:
+    """Restart one piece of a run in a transaction of its own; the tasks as they were."""
+    with transaction.atomic():
+        rows = [
+            row
+            for row in moves.lock(run.id, piece.condition, *piece.values)
+            # A task that waits at 0 % already needs no write.
+            if row.state in states and not (row.state == TaskState.WAITING and row.percent == 0)
+        ]
+        percent = 0.0 if everything else None
+        change = moves.requeue(run, rows, percent=percent, outcome=Outcome.CANCELLED, why=why)
+        if rows:
+            tallies.add(run.id, change)
+    return rows
+
+
+def undo(*, run: Run, event: RunEvent, by: str) -> int:
+    """Take a restart back: tasks that nothing has moved since are again what they were.
+
+    Tasks that were computing stay waiting, for their workers have dropped them. Percentages of
+    failed tasks that a restart of everything set to 0 stay 0.
+
+    Returns:
+        How many tasks were put back.
+
+    Raises:
+        StateConflict: it is no restart, was too long ago, is undone already, or was too large.
+    """
+    if event.what != "restart" or "before" not in event.details:
+        raise StateConflict("This cannot be undone: only a restart of more than one task can.")
+    with transaction.atomic():
+        fresh = RunEvent.objects.filter(pk=event.pk, undone=None, at__gt=Now() - UNDO_FOR)
+        if not fresh.update(undone=Now()):
+            raise StateConflict(
+                "This cannot be undone any more: ten minutes have passed, or it is."
+            )
+    count = sum(
+        _undo_piece(run, piece, state, event)
+        for state in UNDOABLE
+        for piece in _pieces_of(run, event.details["before"].get(state.label, ""))
+    )
+    events.record(run, "undo", who=by, tasks=count, details={"event": event.pk})
+    return count
+
+
+def _pieces_of(run: Run, ranges: str) -> list[Piece]:
+    """The pieces of the numbers that an event remembers."""
+    if not ranges:
+        return []
+    numbers = tuple(merge([pair for part in ranges.split(",") for pair in parse_ranges(part)]))
+    return list(pieces(run, (TaskState.WAITING,), Selection(numbers=numbers)))
+
+
+UNTOUCHED = " AND state = 0 AND forgiven = attempt AND updated <= %s"
+
+
+@rerun_on_conflict
+def _undo_piece(run: Run, piece: Piece, state: TaskState, event: RunEvent) -> int:
+    """Put the untouched tasks of one piece back into their state."""
+    with transaction.atomic():
+        rows = moves.lock(run.id, piece.condition + UNTOUCHED, *piece.values, event.at)
+        if rows:
+            tallies.add(run.id, moves.put_back(rows, state))
+    return len(rows)

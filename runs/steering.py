@@ -1,0 +1,184 @@
+"""Steering a run: pause, resume, cancel, change its policy; and what its policy does by itself.
+
+Each change is a guarded UPDATE of the run's row and an event that tells who, why, and how many
+tasks; zero rows mean that the run is not in a state from which the change exists.
+"""
+
+from contextlib import suppress
+from typing import Any
+
+from django.db import transaction
+from django.db.models.functions import Now
+
+from runs import events, moves, policy, reports, tallies
+from runs.errors import StateConflict
+from runs.models import Run
+from runs.pieces import Piece, pieces
+from runs.retrying import rerun_on_conflict
+from runs.states import RunState, TaskState
+from runs.tallies import Counts
+
+OPEN_STATES = (TaskState.WAITING, TaskState.COMPUTING)
+
+
+def pause(*, run: Run, who: str = events.POLICY, why: str = "") -> None:
+    """Hand out nothing more until somebody resumes it; reports still count.
+
+    Raises:
+        StateConflict: it is not active.
+    """
+    _set_state(run, RunState.PAUSED, {RunState.ACTIVE}, "pause", who, why)
+
+
+def resume(*, run: Run, who: str, why: str = "") -> None:
+    """Hand out tasks again; a canary gate that had closed is opened.
+
+    Raises:
+        StateConflict: it is not paused.
+    """
+    _set_state(run, RunState.ACTIVE, {RunState.PAUSED}, "resume", who, why, released=True)
+
+
+def _set_state(
+    run: Run,
+    state: RunState,
+    start: set[RunState],
+    what: str,
+    who: str,
+    why: str,
+    **fields: Any,
+) -> None:
+    """Move a run from one of some states to another, with its event.
+
+    Raises:
+        StateConflict: it is in none of them.
+    """
+    with transaction.atomic():
+        moved = (
+            Run.objects.kept()
+            .filter(pk=run.pk, state__in=start)
+            .update(state=state, changed=Now(), **fields)
+        )
+        if moved:
+            events.record(run, what, who=who, why=why)
+    if not moved:
+        run.refresh_from_db(fields=["state"])
+        raise StateConflict(f"The run is {run.state}, so there is nothing to {what}.")
+    run.state = state
+
+
+def cancel(*, run: Run, who: str = events.POLICY, why: str = "", what: str = "cancel") -> int:
+    """Call off all tasks that wait or compute; their workers are told at their next exchange.
+
+    Returns:
+        How many tasks were cancelled.
+
+    Raises:
+        StateConflict: the run is cancelled already.
+    """
+    _set_state(run, RunState.CANCELLED, {RunState.ACTIVE, RunState.PAUSED}, what, who, why)
+    reason = f"cancelled by {who}" if who else "cancelled by the run's policy"
+    count = sum(_cancel_piece(run, piece, reason) for piece in pieces(run, OPEN_STATES))
+    last = events.latest(run, what)
+    if last is not None:
+        last.tasks = count
+        last.save(update_fields=["tasks"])
+    return count
+
+
+@rerun_on_conflict
+def _cancel_piece(run: Run, piece: Piece, why: str) -> int:
+    """Cancel one piece of a run in a transaction of its own."""
+    with transaction.atomic():
+        locked = moves.lock(run.id, piece.condition, *piece.values)
+        rows = [row for row in locked if row.state in OPEN_STATES]
+        if rows:
+            tallies.add(run.id, moves.cancel(rows, why=why))
+    return len(rows)
+
+
+def change_policy(*, run: Run, who: str, why: str = "", **options: Any) -> dict[str, Any]:
+    """Change options of the run's policy; answers what they were before.
+
+    Raises:
+        InvalidInput: an option does not exist, or cannot have the value.
+    """
+    kept = policy.check(options)
+    if "canary_tasks" in kept:
+        kept["released"] = kept["canary_tasks"] is None
+    with transaction.atomic():
+        before = Run.objects.filter(pk=run.pk).values(*kept).get() if kept else {}
+        changed = {name: value for name, value in kept.items() if before[name] != value}
+        if changed:
+            Run.objects.filter(pk=run.pk).update(**changed)
+            told = {name: [str(before[name]), str(value)] for name, value in changed.items()}
+            events.record(run, "policy", who=who, why=why, details={"changed": told})
+    for name, value in kept.items():
+        setattr(run, name, value)
+    return before
+
+
+def enforce_policy(run: Run, *, failed: bool) -> None:
+    """After attempts ended: open or close the canary gate, stop a run in which too much fails.
+
+    Args:
+        run: whose.
+        failed: whether a task was failed for good.
+    """
+    if run.canary_tasks is not None and not run.released:
+        _judge_canaries(run)
+    if failed and (run.fail_count is not None or run.fail_percent is not None):
+        _judge_failures(run)
+
+
+def _judge_canaries(run: Run) -> None:
+    """Release the rest when enough canaries are done; hold it when they have ended and are not."""
+    canaries = min(run.canary_tasks or 0, run.num_tasks)
+    counts = tallies.read(run.id)
+    needed = run.canary_percent * canaries / 100
+    if counts.done >= needed:
+        if Run.objects.filter(pk=run.pk, released=False).update(released=True):
+            events.record(run, "release", why=f"{counts.done} of {canaries} canaries succeeded")
+    elif counts.done + counts.failed + counts.cancelled >= canaries:
+        _hold(run, f"only {counts.done} of {canaries} canaries succeeded")
+
+
+def _judge_failures(run: Run) -> None:
+    """Stop the run if more tasks have failed than its policy bears."""
+    counts = tallies.read(run.id)
+    if not too_much_failed(run, counts):
+        return
+    why = f"{counts.failed} tasks failed"
+    if run.fail_now:
+        with suppress(StateConflict):  # somebody may be faster
+            cancel(run=run, why=why)
+    else:
+        _hold(run, why)
+
+
+def too_much_failed(run: Run, counts: Counts) -> bool:
+    """Whether so many tasks have failed that the run is to be stopped."""
+    if run.fail_count is not None and counts.failed >= run.fail_count:
+        return True
+    share = 100 * counts.failed / max(run.num_tasks, 1)
+    return run.fail_percent is not None and counts.failed > 0 and share >= run.fail_percent
+
+
+def _hold(run: Run, why: str) -> None:
+    """Pause by policy, unless it is not active any more."""
+    with suppress(StateConflict):  # somebody may be faster
+        pause(run=run, why=why)
+
+
+def expire_runs() -> int:
+    """Cancel what is left of the runs whose window has passed; answers how many runs."""
+    late = Run.objects.kept().filter(
+        state__in=[RunState.ACTIVE, RunState.PAUSED], expire_at__lte=Now()
+    )
+    late = reports.with_work_left(late)
+    runs = list(late.order_by("id")[:100])
+    for run in runs:
+        why = f"its time was up at {run.expire_at:%Y-%m-%d %H:%M} UTC"
+        with suppress(StateConflict):  # another sweep may be faster
+            cancel(run=run, why=why, what="expire")
+    return len(runs)

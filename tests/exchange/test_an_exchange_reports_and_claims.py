@@ -1,0 +1,255 @@
+"""The exchange: reports in, tasks out, repetition accepted, anything stale refused and counted."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from rest_framework.test import APIClient
+
+from runs import lifecycle, queue, restarts, steering, tallies
+from runs.models import Attempt, Run, Task, Worker
+from runs.states import Outcome, TaskState
+from tests import factories
+from tests.exchange.conftest import numbers
+
+pytestmark = pytest.mark.django_db(transaction=True)
+Call = Callable[..., dict[str, Any]]
+
+
+def test_a_worker_lives_on_exchanges_alone(alice: User, exchange: Call) -> None:
+    run = factories.run(alice, 7)
+    done: list[list[int]] = []
+    finished: list[int] = []
+    while True:
+        answer = exchange(run, want=3, done=done)
+        finished += numbers(answer)
+        if answer["finished"]:
+            break
+        done = [[one["task"], one["attempt"]] for one in answer["tasks"]]
+    assert sorted(finished) == list(range(7))
+    assert tallies.read(run.id).done == 7
+    assert sum(run.throughput.values_list("done", flat=True)) == 7
+    factories.check_books(run)
+
+
+def test_every_kind_of_report_finds_its_place(alice: User, exchange: Call) -> None:
+    run = factories.run(alice, 20)
+    exchange(run, want=20)
+    told = [
+        {"task": 0, "attempt": 1, "percentCompleted": 40},
+        {"task": 1, "attempt": 1, "status": "done", "output": {"mean": [0.5, None]}},
+        {"task": 2, "attempt": 1, "status": "failed", "error": "ValueError: no 7", "exitCode": 3,
+         "log": "last words\x00"},
+        {"task": 3, "attempt": 1, "status": "released"},
+    ]  # fmt: skip
+    answer = exchange(run, reports=told, done=[[4, 1]])
+    assert answer["stale"] == answer["drop"] == []
+    states = dict(run.tasks.values_list("number", "state"))
+    assert [states[number] for number in range(5)] == [
+        TaskState.COMPUTING, TaskState.DONE, TaskState.FAILED, TaskState.WAITING, TaskState.DONE
+    ]  # fmt: skip
+    assert Task.objects.get(run=run, number=0).percent == 40
+    good = run.attempts.get(number=1)
+    assert (good.outcome, good.output) == (Outcome.DONE, '{"mean":[0.5,null]}')
+    bad = run.attempts.get(number=2)
+    assert (bad.outcome, bad.exit_code, bad.error) == (Outcome.FAILED, 3, "ValueError: no 7")
+    assert bad.log_tail == "last words�"
+    assert bad.fingerprint is not None
+    factories.check_books(run)
+
+
+def test_a_repeated_exchange_is_accepted_and_counts_once(alice: User, exchange: Call) -> None:
+    run = factories.run(alice, 20)
+    exchange(run, want=2)
+    for _ in range(3):
+        answer = exchange(run, done=[[0, 1], [1, 1]])
+        assert answer["stale"] == []
+    assert run.attempts.count() == 2
+    assert tallies.read(run.id).stale == 0
+    assert sum(run.throughput.values_list("done", flat=True)) == 2
+    factories.check_books(run)
+
+
+def test_a_report_twice_in_one_exchange_counts_once(alice: User, exchange: Call) -> None:
+    run = factories.run(alice, 20)
+    exchange(run, want=1)
+    assert exchange(run, done=[[0, 1], [0, 1]])["stale"] == []
+    assert run.attempts.count() == 1
+    factories.check_books(run)
+
+
+def test_a_report_of_an_attempt_that_is_over_is_stale(alice: User, exchange: Call) -> None:
+    run = factories.run(alice, 20)
+    exchange(run, want=1)
+    restarts.restart(run=run)
+    exchange(run, by=factories.worker(alice), want=1)
+    answer = exchange(run, reports=[{"task": 0, "attempt": 1, "status": "done"}])
+    assert answer["stale"] == [[run.uuid.hex, 0, 1]]
+    assert Task.objects.get(run=run, number=0).state == TaskState.COMPUTING
+    assert tallies.read(run.id).stale == 1
+    factories.check_books(run)
+
+
+def test_a_report_of_somebody_elses_task_is_stale(alice: User, exchange: Call) -> None:
+    run = factories.run(alice, 20)
+    exchange(run, want=1)
+    answer = exchange(run, by=factories.worker(alice), done=[[0, 1]])
+    assert answer["stale"] == [[run.uuid.hex, 0, 1]]
+    factories.check_books(run)
+
+
+def test_an_answer_that_was_lost_is_handed_out_again(alice: User, exchange: Call) -> None:
+    run = factories.run(alice, 20)
+    lost = exchange(run, want=2)
+    again = exchange(run, want=0, holding=[])
+    assert again["tasks"] == lost["tasks"]
+    kept = exchange(run, want=0, holding=[[0, 1], [1, 1]])
+    assert kept["tasks"] == kept["drop"] == []
+    assert Task.objects.filter(run=run, attempt__gt=1).count() == 0
+
+
+def test_a_task_that_was_restarted_or_cancelled_is_to_be_dropped(
+    alice: User, exchange: Call
+) -> None:
+    run = factories.run(alice, 20)
+    exchange(run, want=2)
+    lifecycle.requeue_one(run=run, number=0)
+    assert exchange(run, holding=[[0, 1], [1, 1]])["drop"] == [[run.uuid.hex, 0, 1]]
+    steering.cancel(run=run, who="alice", why="wrong input")
+    assert exchange(run, holding=[[1, 1]])["drop"] == [[run.uuid.hex, 1, 1]]
+
+
+def test_a_deleted_run_is_dropped_whole(
+    alice: User, api: APIClient, worker: Worker, exchange: Call
+) -> None:
+    run = factories.run(alice, 20)
+    exchange(run, want=1)
+    lifecycle.delete_run(run=run)
+    body = {"done": {run.uuid.hex: [[0, 1]]}, "holding": {run.uuid.hex: [[0, 1]]}}
+    response = api.post(f"/api/worker/{worker.uuid.hex}/exchange", body, format="json")
+    assert response.status_code == 200
+    assert [run.uuid.hex, 0, 1] in response.json()["drop"]
+
+
+def test_the_tail_of_a_run_is_shared_out(alice: User, exchange: Call) -> None:
+    run = factories.run(alice, 100)
+    sizes = []
+    for _ in range(4):
+        sizes.append(len(exchange(run, by=factories.worker(alice), want=1000)["tasks"]))
+    assert sizes[0] == 50
+    assert sizes == sorted(sizes, reverse=True)
+    assert sizes[-1] < 15
+
+
+def test_who_gets_nothing_is_told_when_to_come_again(alice: User, exchange: Call) -> None:
+    run = factories.run(alice, 1)
+    exchange(run, want=1)
+    other = factories.worker(alice)
+    waiting = exchange(run, by=other, want=1)
+    assert (waiting["finished"], waiting["tasks"]) == (False, [])
+    assert waiting["retryAfter"] > 0
+    exchange(run, done=[[0, 1]])
+    over = exchange(run, by=other, want=1)
+    assert (over["finished"], over["retryAfter"]) == (True, None)
+
+
+def test_several_runs_are_served_by_priority(alice: User, api: APIClient, worker: Worker) -> None:
+    low = factories.run(alice, 10, namespace="ice")
+    high = factories.run(alice, 10, namespace="ice", priority=5)
+    factories.run(alice, 10, namespace="sea", priority=9)
+    body = {"namespace": "ice", "want": 1}
+    response = api.post(f"/api/worker/{worker.uuid.hex}/exchange", body, format="json")
+    assert [one["run"] for one in response.json()["tasks"]] == [high.uuid.hex]
+    body = {"runs": [low.uuid.hex, high.uuid.hex], "want": 8}
+    response = api.post(f"/api/worker/{worker.uuid.hex}/exchange", body, format="json")
+    runs = [one["run"] for one in response.json()["tasks"]]
+    assert runs[0] == high.uuid.hex
+    assert low.uuid.hex in runs
+
+
+def test_the_documented_calls_work_beside_it(
+    alice: User, api: APIClient, worker: Worker, exchange: Call
+) -> None:
+    run = factories.run(alice, 20)
+    exchange(run, want=1)
+    claimed = api.post(
+        f"/api/runs/{run.uuid.hex}/task", {"worker_uuid": worker.uuid.hex}, format="json"
+    )
+    assert claimed.json()["task"] == 1
+    api.put(f"/api/runs/{run.uuid.hex}/tasks/0", {"status": "done"}, format="json")
+    answer = exchange(run, done=[[0, 1], [1, 1]])
+    assert answer["stale"] == []
+    assert tallies.read(run.id).done == 2
+    factories.check_books(run)
+
+
+BAD = [
+    {"want": -1}, {"want": "1"}, {"want": 10**9}, {"wish": 1}, {"runs": "x"}, {"runs": [1, {}]},
+    {"reports": []}, {"reports": {"R": 3}}, {"reports": {"R": [3]}},
+    {"reports": {"R": [{"task": 0}]}}, {"reports": {"R": [{"task": 0, "attempt": 1}]}},
+    {"reports": {"R": [{"task": 0, "attempt": 1, "percentCompleted": 101}]}},
+    {"reports": {"R": [{"task": 0, "attempt": 1, "status": "lost"}]}},
+    {"reports": {"R": [{"task": 0, "attempt": 1, "status": "done", "exitCode": "0"}]}},
+    {"reports": {"R": [{"task": 0, "attempt": 1, "status": "failed", "error": 5}]}},
+    {"done": {"R": [[0]]}}, {"done": {"R": [[0, True]]}}, {"holding": {"R": [["0", 1]]}},
+    {"timeLeft": "1 h"}, {"namespace": 3},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("body", BAD)
+def test_what_makes_no_sense_is_refused_and_changes_nothing(
+    alice: User, api: APIClient, worker: Worker, exchange: Call, body: dict[str, Any]
+) -> None:
+    run = factories.run(alice, 20)
+    exchange(run, want=1)
+    sent = {
+        name: {run.uuid.hex: value["R"]} if isinstance(value, dict) else value
+        for name, value in body.items()
+    }
+    response = api.post(f"/api/worker/{worker.uuid.hex}/exchange", sent, format="json")
+    assert response.status_code in (400, 404), response.content
+    assert set(response.json()) >= {"detail", "code"}
+    assert tallies.read(run.id).computing == 1
+    assert not Attempt.objects.exists()
+
+
+def test_an_output_that_is_too_large_is_refused_with_advice(
+    alice: User, api: APIClient, worker: Worker, exchange: Call
+) -> None:
+    run = factories.run(alice, 2)
+    exchange(run, want=1)
+    told = {"task": 0, "attempt": 1, "status": "done", "output": "x" * 300_000}
+    response = api.post(
+        f"/api/worker/{worker.uuid.hex}/exchange",
+        {"reports": {run.uuid.hex: [told]}},
+        format="json",
+    )
+    assert response.status_code == 413
+    assert "file" in response.json()["detail"]
+    assert Task.objects.get(run=run, number=0).state == TaskState.COMPUTING
+
+
+def test_another_users_worker_and_run_are_not_there(
+    alice: User, bob: User, worker: Worker, caller: Callable[[User], APIClient]
+) -> None:
+    run = factories.run(alice, 2)
+    client = caller(bob)
+    response = client.post(f"/api/worker/{worker.uuid.hex}/exchange", {"want": 1}, format="json")
+    assert response.status_code == 404
+    mine = factories.worker(bob)
+    body = {"want": 1, "runs": [run.uuid.hex]}
+    response = client.post(f"/api/worker/{mine.uuid.hex}/exchange", body, format="json")
+    assert response.status_code == 404
+
+
+def test_a_worker_that_signs_off_leaves_its_tasks_to_others(
+    alice: User, api: APIClient, worker: Worker, exchange: Call
+) -> None:
+    run = factories.run(alice, 10)
+    assert len(exchange(run, want=4)["tasks"]) == 4
+    assert api.delete(f"/api/worker/{worker.uuid.hex}").status_code == 204
+    assert tallies.read(run.id).waiting == 10
+    assert set(run.attempts.values_list("outcome", flat=True)) == {Outcome.RELEASED}
+    assert len(queue.claim(run=Run.objects.get(pk=run.pk), worker=worker, want=99)) == 10
+    factories.check_books(run)

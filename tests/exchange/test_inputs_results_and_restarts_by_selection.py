@@ -1,0 +1,208 @@
+"""Inputs, results, failures by their error, restarts of a selection, and their undo."""
+
+import csv
+import io
+import json
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.db.models.functions import Now
+from rest_framework.test import APIClient
+
+from runs import inputs, queue, restarts, tallies
+from runs.attempts import essence, fingerprint
+from runs.models import Run, RunEvent, TaskInput, Worker
+from runs.states import Outcome, TaskState
+from tests import factories
+
+pytestmark = pytest.mark.django_db(transaction=True)
+Call = Callable[..., dict[str, Any]]
+
+
+def test_inputs_are_handed_out_with_their_tasks(
+    alice: User, api: APIClient, exchange: Call
+) -> None:
+    run = factories.run(alice, 0)
+    values = ["a.nc", {"text": "ä\x00\ud800"}, None, [1, 2.5]]
+    body = json.dumps({"inputs": values[:2]})
+    address = f"/api/runs/{run.uuid.hex}/tasks"
+    first = api.post(address, body, content_type="application/json")
+    assert first.json() == {"first": 0, "tasks": 2}
+    more = api.post(f"/api/runs/{run.uuid.hex}/tasks", {"inputs": values[2:]}, format="json")
+    assert more.json() == {"first": 2, "tasks": 2}
+    handed: list[dict[str, Any]] = []
+    while len(handed) < 4:
+        handed += exchange(run, want=4)["tasks"]
+    values[1] = {"text": "ä\x00?"}  # half a surrogate pair is no text
+    assert [one["input"] for one in handed] == values
+    assert Run.objects.get(pk=run.pk).num_tasks == 4
+    factories.check_books(Run.objects.get(pk=run.pk))
+
+
+def test_a_closed_run_takes_tasks_until_it_starts_an_open_one_always(
+    alice: User, api: APIClient, exchange: Call
+) -> None:
+    run = factories.run(alice, 1)
+    assert api.post(f"/api/runs/{run.uuid.hex}/tasks", {"numTasks": 2}, format="json").json() == {
+        "first": 1, "tasks": 2
+    }  # fmt: skip
+    exchange(run, want=1)
+    late = api.post(f"/api/runs/{run.uuid.hex}/tasks", {"numTasks": 2}, format="json")
+    assert (late.status_code, late.json()["code"]) == (409, "state_conflict")
+    api.patch(f"/api/runs/{run.uuid.hex}/policy", {"open": True}, format="json")
+    late = api.post(f"/api/runs/{run.uuid.hex}/tasks", {"numTasks": 2}, format="json")
+    assert late.json() == {"first": 3, "tasks": 2}
+
+
+def test_an_open_run_is_not_over_when_it_is_empty(alice: User, exchange: Call) -> None:
+    run = factories.run(alice, 1, open=True)
+    exchange(run, want=1)
+    answer = exchange(run, done=[[0, 1]], want=1)
+    assert answer["finished"] is False
+    assert answer["retryAfter"] > 0
+
+
+def test_an_input_that_is_too_large_is_refused_with_its_number(alice: User, api: APIClient) -> None:
+    run = factories.run(alice, 3)
+    body = {"inputs": ["small", "x" * (inputs.MOST + 1)]}
+    response = api.post(f"/api/runs/{run.uuid.hex}/tasks", body, format="json")
+    assert response.status_code == 413
+    assert "input of task 4" in response.json()["detail"]
+    assert Run.objects.get(pk=run.pk).num_tasks == 3
+    assert not TaskInput.objects.exists()
+
+
+def finish_some(alice: User, exchange: Call) -> Run:
+    """A run of ten with four done with outputs, three failed in two ways on two hosts."""
+    run = factories.run(alice, 20)
+    exchange(run, want=7)
+    told = [
+        {"task": number, "attempt": 1, "status": "done", "output": {"n": number}}
+        for number in range(4)
+    ]
+    errors = ["KeyError: 'a'", "KeyError: 'bb'", "Traceback…\nOSError: [Errno 28] /tmp/x/17"]
+    told += [
+        {"task": 4 + index, "attempt": 1, "status": "failed", "error": error, "exitCode": 1}
+        for index, error in enumerate(errors)
+    ]
+    exchange(run, reports=told)
+    return run
+
+
+def test_results_and_failures_are_streamed(alice: User, api: APIClient, exchange: Call) -> None:
+    run = finish_some(alice, exchange)
+    lines = b"".join(api.get(f"/api/runs/{run.uuid.hex}/results")).decode().splitlines()
+    assert [json.loads(line)["output"] for line in lines] == [{"n": n} for n in range(4)]
+    text = b"".join(api.get(f"/api/runs/{run.uuid.hex}/results?as=csv")).decode()
+    rows = list(csv.DictReader(io.StringIO(text)))
+    assert [json.loads(row["output"]) for row in rows] == [{"n": n} for n in range(4)]
+    lines = b"".join(api.get(f"/api/runs/{run.uuid.hex}/failures")).decode().splitlines()
+    assert [json.loads(line)["task"] for line in lines] == [4, 5, 6]
+    assert api.get(f"/api/runs/{run.uuid.hex}/results?as=xml").status_code == 404
+
+
+def test_failures_are_grouped_by_their_error(alice: User, api: APIClient, exchange: Call) -> None:
+    run = finish_some(alice, exchange)
+    groups = api.get(f"/api/runs/{run.uuid.hex}/failures/groups").json()["data"]
+    assert [(one["count"], one["essence"]) for one in groups] == [
+        (2, "KeyError: '…'"), (1, "OSError: [Errno #] …")
+    ]  # fmt: skip
+    assert groups[0]["hosts"] == {"n001": 2}
+    body = {"fingerprint": groups[0]["fingerprint"]}
+    answer = api.post(f"/api/runs/{run.uuid.hex}/restart", body, format="json")
+    assert answer.json() == {"tasks": 2}
+    assert tallies.read(run.id).failed == 1
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("ValueError: 17 is not 18", "ValueError: 3 is not 4.5"),
+        ("x\n  File '/a/b.py', line 3\nKeyError: 'k'", "KeyError: 'other'"),
+        ("OSError: /scratch/n01/a.nc", "OSError: /scratch/n02/b.nc"),
+    ],
+)
+def test_the_same_error_has_the_same_fingerprint(one: str, other: str) -> None:
+    assert fingerprint(one) == fingerprint(other)
+    assert fingerprint(one) != fingerprint("TypeError: no")
+    assert essence(None) == "no message"
+
+
+def test_attempts_are_listed_with_their_ends(alice: User, api: APIClient, exchange: Call) -> None:
+    run = finish_some(alice, exchange)
+    listed = api.get(f"/api/runs/{run.uuid.hex}/attempts?limit=5").json()["data"]
+    assert [one["outcome"] for one in listed] == ["done"] * 4 + ["failed"]
+    rest = api.get(f"/api/runs/{run.uuid.hex}/attempts?after=4").json()["data"]
+    assert [one["task"] for one in rest] == [5, 6]
+
+
+@pytest.mark.parametrize(
+    ("body", "count"),
+    [
+        ({"tasks": "0-1,5"}, 1),
+        ({"tasks": "0-1,5", "status": ["done", "failed"]}, 3),
+        ({"status": ["done"]}, 4),
+        ({"host": "n001"}, 3),
+        ({"host": "n002"}, 0),
+        ({"olderThan": 3600}, 0),
+        ({"olderThan": 0}, 3),
+        ({"tasks": "100-200"}, 0),
+    ],
+)
+def test_a_restart_takes_a_selection(
+    alice: User, api: APIClient, exchange: Call, body: dict[str, Any], count: int
+) -> None:
+    run = finish_some(alice, exchange)
+    answer = api.post(f"/api/runs/{run.uuid.hex}/restart", body, format="json")
+    assert (answer.status_code, answer.json()) == (200, {"tasks": count})
+    factories.check_books(run)
+
+
+@pytest.mark.parametrize(
+    "body", [{"tasks": "a-b"}, {"tasks": "9-3"}, {"status": ["lost"]}, {"number": 3}, {"host": 1}]
+)
+def test_a_selection_that_makes_no_sense_is_refused(
+    alice: User, api: APIClient, exchange: Call, body: dict[str, Any]
+) -> None:
+    run = finish_some(alice, exchange)
+    response = api.post(f"/api/runs/{run.uuid.hex}/restart", body, format="json")
+    assert response.status_code == 400
+    assert tallies.read(run.id).failed == 3
+
+
+def test_a_restart_can_be_undone_where_nothing_has_moved(
+    alice: User, api: APIClient, exchange: Call
+) -> None:
+    run = finish_some(alice, exchange)
+    before = dict(run.tasks.values_list("number", "state"))
+    answer = api.post(
+        f"/api/runs/{run.uuid.hex}/restart?all=True", {"reason": "oops"}, format="json"
+    )
+    assert answer.json() == {"tasks": 7}
+    taken = queue.claim(run=Run.objects.get(pk=run.pk), worker=Worker.objects.get(), want=1)
+    event = api.get(f"/api/runs/{run.uuid.hex}/events").json()["data"][0]
+    undone = api.post(f"/api/runs/{run.uuid.hex}/events/{event['id']}/undo")
+    assert undone.json() == {"tasks": 6}
+    after = dict(run.tasks.values_list("number", "state"))
+    moved = taken[0].number
+    assert {n: s for n, s in after.items() if n != moved} == {
+        n: s for n, s in before.items() if n != moved
+    }
+    again = api.post(f"/api/runs/{run.uuid.hex}/events/{event['id']}/undo")
+    assert again.status_code == 409
+    factories.check_books(run)
+
+
+def test_an_undo_comes_too_late_after_ten_minutes(alice: User, exchange: Call) -> None:
+    from runs.errors import StateConflict
+
+    run = finish_some(alice, exchange)
+    restarts.restart(run=run, by="alice")
+    RunEvent.objects.update(at=Now() - timedelta(minutes=11))
+    with pytest.raises(StateConflict, match="ten minutes"):
+        restarts.undo(run=run, event=RunEvent.objects.get(), by="alice")
+    assert run.tasks.filter(state=TaskState.WAITING).count() == 16
+    assert not run.attempts.filter(outcome=Outcome.CANCELLED).exists()
