@@ -1,4 +1,4 @@
-"""The books of a run: its tallies and its failures by error, compared with its tasks, and mended."""
+"""The books of a run: its tallies and its failures by error, checked against its tasks."""
 
 from runs import failures, tallies
 from runs.tallies import Counts

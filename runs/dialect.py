@@ -27,7 +27,7 @@ WORDS = {
         "skip_locked": "FOR UPDATE SKIP LOCKED",
         "materialized": "MATERIALIZED",
         "sweep_before": "STATEMENT_TIMESTAMP() - INTERVAL '4 seconds'",
-        # Three of a worker's intervals ago, but 30 s at least; as an index can find it, and exactly.
+        # Three of a worker's intervals ago, but 30 s at least: as an index finds it, and exactly.
         "half_a_minute_ago": "STATEMENT_TIMESTAMP() - INTERVAL '30 seconds'",
         "silent_since": "STATEMENT_TIMESTAMP() - GREATEST(30, 3 * heartbeat) * INTERVAL '1 second'",
         "timed_out": "STATEMENT_TIMESTAMP() - r.task_timeout * INTERVAL '1 second'",
@@ -50,7 +50,8 @@ WORDS = {
         "half_a_minute_ago": "STRFTIME('%%Y-%%m-%%d %%H:%%M:%%f', 'now', '-30 seconds')",
         "silent_since": "STRFTIME('%%Y-%%m-%%d %%H:%%M:%%f', 'now', "
         "'-' || MAX(30, 3 * heartbeat) || ' seconds')",
-        "timed_out": "STRFTIME('%%Y-%%m-%%d %%H:%%M:%%f', 'now', '-' || r.task_timeout || ' seconds')",
+        "timed_out": "STRFTIME('%%Y-%%m-%%d %%H:%%M:%%f', 'now', "
+        "'-' || r.task_timeout || ' seconds')",
         "long_ago": "STRFTIME('%%Y-%%m-%%d %%H:%%M:%%f', 'now', '-' || %s || ' seconds')",
         "seen_before": "STRFTIME('%%Y-%%m-%%d %%H:%%M:%%f', 'now', '-10 seconds')",
         "micro": "CAST(percent * 1000000 AS INTEGER)",
@@ -142,5 +143,5 @@ def insert_rows(table: str, columns: tuple[str, ...], rows: Iterable[tuple[int |
             cursor.cursor.copy_expert(f"COPY {table} ({names}) FROM STDIN", lines)
         else:
             marks = ", ".join(["%s"] * len(columns))
-            cursor.executemany(f"INSERT INTO {table} ({names}) VALUES ({marks})", rows)  # noqa: S608
+            cursor.executemany(f"INSERT INTO {table} ({names}) VALUES ({marks})", list(rows))
         return int(cursor.rowcount)

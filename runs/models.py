@@ -132,7 +132,9 @@ class Run(models.Model):
         default=True, editable=False, help_text="Whether the canaries have succeeded."
     )
     largest_input = models.IntegerField(
-        default=0, editable=False, help_text="Bytes of the largest input of a task; 0: there is none."
+        default=0,
+        editable=False,
+        help_text="Bytes of the largest input of a task; 0: there is none.",
     )
     template = models.TextField(
         blank=True, max_length=10_000, help_text="A command or parameters, for the workers to fill."

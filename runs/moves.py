@@ -1,8 +1,8 @@
 """The mechanics that all transitions share: lock rows, write the new state, keep the books.
 
 ``queue.py`` and ``lifecycle.py`` decide what moves; here it is written, always in this order and
-in one transaction: tasks (by id), attempts, failures, tallies, throughput. That order is the order of locks,
-so two moves never wait for each other in a circle.
+in one transaction: tasks (by id), attempts, failures, tallies, throughput. That order is the order
+of locks, so two moves never wait for each other in a circle.
 """
 
 from collections import Counter

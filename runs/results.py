@@ -129,4 +129,3 @@ def attempts(run: Run, *, after: int = -1, limit: int = 100) -> tuple[list[Row],
 
 LAST = 2**31 - 1
 """The largest attempt number that there can be."""
-

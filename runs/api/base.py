@@ -66,7 +66,8 @@ NDJSON = "application/x-ndjson"
 
 def is_ndjson(request: Request) -> bool:
     """Whether the body is a stream of lines, which is never taken in as a whole."""
-    return request.META.get("CONTENT_TYPE", "").split(";")[0].strip().lower() == NDJSON
+    kind = str(request.META.get("CONTENT_TYPE", ""))
+    return kind.split(";")[0].strip().lower() == NDJSON
 
 
 def body_lines(request: Request) -> Iterator[bytes]:

@@ -88,9 +88,7 @@ class Migration(migrations.Migration):
                 ("fingerprint", models.BigIntegerField()),
                 (
                     "slot",
-                    models.IntegerField(
-                        help_text="Which writer's; a slot alone may be negative."
-                    ),
+                    models.IntegerField(help_text="Which writer's; a slot alone may be negative."),
                 ),
                 ("count", models.IntegerField()),
                 ("first", models.DateTimeField()),

@@ -55,9 +55,7 @@ def test_appends_in_a_row_are_one_event(alice: User, api: APIClient) -> None:
     assert len(event.details["keys"]) == appending.KEYS
 
 
-def test_a_list_is_added_whole_or_not_at_all(
-    alice: User, api: APIClient, settings: Any
-) -> None:
+def test_a_list_is_added_whole_or_not_at_all(alice: User, api: APIClient, settings: Any) -> None:
     settings.TASKFARM_MAX_TASKS = 4
     run = factories.run(alice, 2, open=True)
     response = api.post(address(run), {"inputs": [1, 2, 3]}, format="json")
@@ -82,8 +80,14 @@ def test_inputs_are_streamed_in_as_lines(
 
 @pytest.mark.parametrize(
     ("line", "status"),
-    [(b"{", 400), (b"NaN", 400), (b"\xff", 400), (b"[" * 100_000, 400), (b'"' + b"x" * inputs.MOST + b'"', 413)],
-)  # fmt: skip
+    [
+        (b"{", 400),
+        (b"NaN", 400),
+        (b"\xff", 400),
+        (b"[" * 100_000, 400),
+        (b'"' + b"x" * inputs.MOST + b'"', 413),
+    ],
+)
 def test_a_bad_line_says_which_and_what_was_added_before(
     alice: User,
     api: APIClient,

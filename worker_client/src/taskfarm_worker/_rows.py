@@ -153,4 +153,3 @@ def _row(line: bytes, url: str) -> Row:
     if not isinstance(row, dict):
         raise UnexpectedAnswerError(f"GET {url}: a line is no JSON object: {line[:80]!r}.")
     return row
-
