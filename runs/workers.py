@@ -50,7 +50,8 @@ def register(
 
 SEEN = "UPDATE runs_worker SET last_seen = {now}, gone = NULL WHERE id = %s"
 FIND = """
-SELECT id, last_seen < {seen_before} OR gone IS NOT NULL FROM runs_worker WHERE uuid = %s AND owner_id = %s
+SELECT id, last_seen < {seen_before} OR gone IS NOT NULL FROM runs_worker
+WHERE uuid = %s AND owner_id = %s
 """
 
 
