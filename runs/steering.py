@@ -8,12 +8,12 @@ from contextlib import suppress
 from typing import Any
 
 from django.db import transaction
-from django.db.models.functions import Now
+from django.db.models.functions import Coalesce, Now
 
 from runs import events, moves, policy, reports, tallies
 from runs.errors import StateConflict
-from runs.models import Run
-from runs.pieces import Piece, pieces
+from runs.models import Run, RunEvent
+from runs.pieces import PIECE
 from runs.retrying import rerun_on_conflict
 from runs.states import RunState, TaskState
 from runs.tallies import Counts
@@ -76,22 +76,50 @@ def cancel(*, run: Run, who: str = events.POLICY, why: str = "", what: str = "ca
     Raises:
         StateConflict: the run is cancelled already.
     """
-    _set_state(run, RunState.CANCELLED, {RunState.ACTIVE, RunState.PAUSED}, what, who, why)
+    call_off(run=run, who=who, why=why, what=what)
+    return finish_cancelling(run)
+
+
+def call_off(*, run: Run, who: str = events.POLICY, why: str = "", what: str = "cancel") -> None:
+    """Cancel a run without waiting for its tasks, which the sweep calls off piece by piece.
+
+    Raises:
+        StateConflict: the run is cancelled already.
+    """
+    start = {RunState.ACTIVE, RunState.PAUSED}
+    _set_state(run, RunState.CANCELLED, start, what, who, why, unfinished=True)
+
+
+def finish_cancelling(run: Run, most: int | None = None) -> int:
+    """Call off the tasks of a cancelled run, ``most`` pieces of them; answers how many tasks.
+
+    A sweep does it until nothing is left, for somebody may have been claiming just then, and who
+    cancels may be cut short.
+    """
+    event = events.latest(run, "cancel", "expire")
+    who = event.who if event else ""
     reason = f"cancelled by {who}" if who else "cancelled by the run's policy"
-    count = sum(_cancel_piece(run, piece, reason) for piece in pieces(run, OPEN_STATES))
-    last = events.latest(run, what)
-    if last is not None:
-        last.tasks = count
-        last.save(update_fields=["tasks"])
+    count, left = 0, most
+    for state in OPEN_STATES:
+        while left != 0 and (some := _cancel_some(run, state, reason)):
+            count += some
+            left = None if left is None else left - 1
+    if event and count:
+        RunEvent.objects.filter(pk=event.pk).update(tasks=Coalesce("tasks", 0) + count)
     return count
 
 
 @rerun_on_conflict
-def _cancel_piece(run: Run, piece: Piece, why: str) -> int:
-    """Cancel one piece of a run in a transaction of its own."""
+def _cancel_some(run: Run, state: TaskState, why: str) -> int:
+    """Cancel some tasks of one state in a transaction of its own, unless the run is revived."""
     with transaction.atomic():
-        locked = moves.lock(run.id, piece.condition, *piece.values)
-        rows = [row for row in locked if row.state in OPEN_STATES]
+        rows = [
+            row
+            for row in moves.lock(run.id, moves.SOME, run.id, state, PIECE)
+            if row.state in OPEN_STATES
+        ]
+        if not Run.objects.filter(pk=run.pk, state=RunState.CANCELLED).exists():
+            return 0
         if rows:
             tallies.add(run.id, moves.cancel(rows, why=why))
     return len(rows)
@@ -151,7 +179,7 @@ def _judge_failures(run: Run) -> None:
     why = f"{counts.failed} tasks failed"
     if run.fail_now:
         with suppress(StateConflict):  # somebody may be faster
-            cancel(run=run, why=why)
+            call_off(run=run, why=why)
     else:
         _hold(run, why)
 
@@ -170,8 +198,20 @@ def _hold(run: Run, why: str) -> None:
         pause(run=run, why=why)
 
 
+def finish_cancelled(pieces: int) -> int:
+    """Go on with cancelling, so many pieces a run; answers how many tasks were called off."""
+    runs = list(Run.objects.filter(unfinished=True).order_by("id")[:20])
+    count = 0
+    for run in runs:
+        some = finish_cancelling(run, pieces) if run.state == RunState.CANCELLED else 0
+        if some == 0:
+            Run.objects.filter(pk=run.pk).update(unfinished=False)
+        count += some
+    return count
+
+
 def expire_runs() -> int:
-    """Cancel what is left of the runs whose window has passed; answers how many runs."""
+    """Cancel the runs whose window has passed while something is left; answers how many runs."""
     late = Run.objects.kept().filter(
         state__in=[RunState.ACTIVE, RunState.PAUSED], expire_at__lte=Now()
     )
@@ -180,5 +220,5 @@ def expire_runs() -> int:
     for run in runs:
         why = f"its time was up at {run.expire_at:%Y-%m-%d %H:%M} UTC"
         with suppress(StateConflict):  # another sweep may be faster
-            cancel(run=run, why=why, what="expire")
+            call_off(run=run, why=why, what="expire")
     return len(runs)
