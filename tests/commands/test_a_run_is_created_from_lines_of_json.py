@@ -46,7 +46,7 @@ def test_each_line_is_the_input_of_a_task(
 def test_standard_input_is_read_and_an_open_run_stays_open(
     alice: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sys.stdin", io.StringIO('"a"\n"b"\n'))
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b'"a"\n"b"\n')))
     manage("createrun", "--inputs", "-", "--open")
     run = Run.objects.get()
     assert (run.num_tasks, run.open, kept(run)) == (2, True, ["a", "b"])
@@ -55,10 +55,11 @@ def test_standard_input_is_read_and_an_open_run_stays_open(
 @pytest.mark.parametrize(
     ("bad", "reason"),
     [
-        ("plain text", "Line 3 is no JSON .*'plain text'.*in quotes"),
+        ("plain text", "Line 3 is no JSON: .*'plain text'.* No run was left behind"),
         ("NaN", "Line 3 is no JSON"),
         ("[" * 100_000, "Line 3 is no JSON"),
-        (f'"{"x" * inputs.MOST}"', "The input of task 2 has"),
+        (f'"{"x" * inputs.MOST}"', "Line 3 has"),
+        (f'"{"x" * 5 * inputs.MOST}"', "Line 3 has"),
     ],
 )
 def test_a_line_that_is_refused_leaves_no_run(
@@ -73,8 +74,8 @@ def test_a_line_that_is_refused_leaves_no_run(
 def test_a_file_that_cannot_be_read_is_refused(alice: User, tmp_path: Path) -> None:
     with pytest.raises(CommandError, match="cannot be read: No such file"):
         manage("createrun", "--inputs", str(tmp_path / "nothing"))
-    (tmp_path / "latin").write_bytes('"ä"\n"ö"\n'.encode("latin-1"))
-    with pytest.raises(CommandError, match="not in UTF-8"):
+    (tmp_path / "latin").write_bytes('"a"\n"ö"\n'.encode("latin-1"))
+    with pytest.raises(CommandError, match=r"Line 2 is no JSON: .*utf-8"):
         manage("createrun", "--inputs", str(tmp_path / "latin"))
     with pytest.raises(CommandError, match="not allowed with"):
         manage("createrun", "--inputs", "-", "--tasks", "3")

@@ -2,17 +2,17 @@
 
 import sys
 from argparse import ArgumentParser
+from collections.abc import Iterator
 from contextlib import ExitStack
-from typing import Any
+from typing import IO, Any
 
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group
 from django.core.management.base import BaseCommand, CommandError
 
-from runs import appending, lifecycle, steering
+from runs import appending, inputs, lifecycle, steering
 from runs.errors import FarmError
 from runs.management import policy
-from runs.management.ndjson import read_lines
 from runs.management.values import myself
 from runs.models import Run
 
@@ -62,30 +62,39 @@ def create_from(path: str, described: dict[str, Any], given: dict[str, Any]) -> 
     """Create a run with a task for each line of a file; it is open until the last line is in.
 
     Raises:
-        CommandError: the file cannot be read, or a line is no JSON; no run is left.
-        FarmError: an input or an option is refused; no run is left.
+        CommandError: the file cannot be read, or a line is refused; no run is left.
+        FarmError: an option is refused.
     """
     with ExitStack() as stack:
-        lines = sys.stdin if path == "-" else stack.enter_context(opened(path))
+        lines = sys.stdin.buffer if path == "-" else stack.enter_context(opened(path))
         run = lifecycle.create_run(num_tasks=0, **described, **{**given, "open": True})
         try:
-            appending.append(run=run, values=read_lines(lines), who=myself())
+            appending.append_stream(run=run, lines=pieces(lines), who=myself())
             if not given.get("open"):
                 steering.change_policy(run=run, who=myself(), why="all inputs are in", open=False)
+        except FarmError as error:
+            lifecycle.delete_run(run=run)
+            raise CommandError(f"{error.detail} No run was left behind.") from error
         except BaseException:
             lifecycle.delete_run(run=run)
             raise
     return run
 
 
-def opened(path: str) -> Any:
+def pieces(lines: IO[bytes]) -> Iterator[bytes]:
+    """The lines; one that is far too long for an input comes in pieces, to be refused."""
+    while line := lines.readline(4 * inputs.MOST):
+        yield line
+
+
+def opened(path: str) -> IO[bytes]:
     """The file of inputs.
 
     Raises:
         CommandError: it cannot be read.
     """
     try:
-        return open(path, encoding="utf-8")
+        return open(path, "rb")
     except OSError as error:
         raise CommandError(f"{path} cannot be read: {error.strerror}.") from error
 
