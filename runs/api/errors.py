@@ -9,7 +9,7 @@ from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import PermissionDenied, RequestDataTooBig
-from django.db import InterfaceError, OperationalError, connection
+from django.db import Error, InterfaceError, OperationalError, connection
 from django.http import Http404, HttpRequest, JsonResponse
 from rest_framework import exceptions
 from rest_framework.response import Response
@@ -27,6 +27,8 @@ STATUS: dict[type[errors.FarmError], int] = {
 }
 RETRY_AFTER = 5
 """Seconds after which a client may ask again when the database is away."""
+READ_ONLY = "25006"
+"""PostgreSQL's read_only_sql_transaction."""
 
 
 def handle(error: Exception, context: dict[str, Any]) -> Response | None:
@@ -35,7 +37,7 @@ def handle(error: Exception, context: dict[str, Any]) -> Response | None:
     if isinstance(error, errors.FarmError):
         fields = error.fields if isinstance(error, errors.InvalidInput) else None
         return respond(status_of(error), error.detail, error.code, fields)
-    if isinstance(error, OperationalError | InterfaceError):
+    if isinstance(error, Error) and will_pass(error):
         return unavailable(error)
     if isinstance(error, Http404):
         return respond(404, "There is nothing at this address.", "not_found")
@@ -61,6 +63,16 @@ def respond(
     if fields:
         body["errors"] = fields
     return Response(body, status=status)
+
+
+def will_pass(error: Error) -> bool:
+    """Whether it is the database's trouble, not the statement's: it did nothing, and may later.
+
+    PostgreSQL counts a statement that came while it takes no writes (a standby, or a farm that is
+    being moved) among the internal errors.
+    """
+    read_only = getattr(error.__cause__, "pgcode", None) == READ_ONLY
+    return read_only or isinstance(error, OperationalError | InterfaceError)
 
 
 def unavailable(error: Exception) -> Response:
