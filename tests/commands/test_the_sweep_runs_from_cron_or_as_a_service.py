@@ -17,7 +17,7 @@ from tests.commands.shell import manage
 pytestmark = pytest.mark.django_db(transaction=True)
 NOTHING = (
     "0 workers lost with 0 tasks, 0 attempts overdue, 0 tasks woken, 0 runs expired, "
-    "0 deletions finished.\n"
+    "0 tasks cancelled, 0 deletions finished.\n"
 )
 
 

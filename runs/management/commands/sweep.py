@@ -72,5 +72,6 @@ def told(swept: Swept) -> str:
     return (
         f"{swept.lost_workers} workers lost with {swept.lost_tasks} tasks, "
         f"{swept.overdue} attempts overdue, {swept.woken} tasks woken, "
-        f"{swept.expired} runs expired, {swept.deleted} deletions finished."
+        f"{swept.expired} runs expired, {swept.cancelled} tasks cancelled, "
+        f"{swept.deleted} deletions finished."
     )
