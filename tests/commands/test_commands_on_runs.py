@@ -2,23 +2,16 @@
 
 import io
 import json
-from typing import Any
 
 import pytest
 from django.contrib.auth.models import Group, User
-from django.core.management import CommandError, call_command
+from django.core.management import CommandError
 
 from runs.models import Run, Tally
 from tests import factories
+from tests.commands.shell import manage
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-def manage(*words: str, **options: Any) -> str:
-    """What a command prints on standard output."""
-    out = io.StringIO()
-    call_command(*words, stdout=out, stderr=io.StringIO(), **options)
-    return out.getvalue()
 
 
 def test_createrun_prints_just_the_uuid(alice: User) -> None:
@@ -85,10 +78,18 @@ def test_run_shows_one_run(alice: User) -> None:
     assert shown["numDone"] == shown["numFailed"] == shown["numComputing"] == 1
     assert shown["numWaiting"] == 2
     assert shown["state"] == "active"
-    assert "numWaiting" in manage("run", run.uuid.hex[:6])
+    assert (shown["policy"]["errorAttempts"], shown["policy"]["expireAt"]) == (1, None)
+    text = manage("run", run.uuid.hex[:6])
+    assert "numWaiting" in text
+    assert "errorAttempts" in text
 
 
-@pytest.mark.parametrize("command", ["run", "restart", "deleterun", "checktallies"])
+ON_ONE_RUN = [
+    "run", "restart", "undo", "pause", "resume", "cancel", "policy", "deleterun", "checktallies",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("command", ON_ONE_RUN)
 @pytest.mark.parametrize(
     ("uuid", "reason"), [("f" * 32, "There is no run"), ("xyz", "no UUID"), ("a" * 40, "no UUID")]
 )

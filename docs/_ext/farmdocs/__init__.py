@@ -13,7 +13,7 @@ from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 from sphinx.errors import ExtensionError
 
-from . import api, commands, errors, figures, states, tables
+from . import api, commands, errors, figures, policy, states, tables
 
 MARK = re.compile(r"^<!-- generated: ([A-Za-z-]+) -->$", re.MULTILINE)
 PARTS = {
@@ -23,6 +23,7 @@ PARTS = {
     "manageTF": commands.render_client,
     "error-codes": errors.render,
     "figures": figures.render,
+    "policy": policy.render,
     "states-chart": states.chart,
     "states-table": states.transitions_table,
     "task-states": states.task_states,

@@ -8,7 +8,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from runs import lifecycle
 from runs.errors import FarmError
-from runs.management.runs import find_run, with_bar
+from runs.management.runs import add_uuid, find_run, with_bar
 
 
 class Command(BaseCommand):
@@ -18,7 +18,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Declare the options."""
-        parser.add_argument("uuid", help="the run's UUID, or a start of it that is unique")
+        add_uuid(parser)
         parser.add_argument("-y", "--yes", action="store_true", help="do not ask")
 
     def handle(self, *args: Any, **options: Any) -> None:
