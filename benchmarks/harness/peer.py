@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from .clients import PASSWORD, USER
 from .paths import PEER_VENV
-from .peer_environment import peer_python
+from .environments import peer_python
 from .sides import Side
 from .web import Command, Shape
 
