@@ -1,9 +1,9 @@
 """What a farm can carry: exchanges and tasks per second by number of workers and length of tasks.
 
 Real clients (`Run.work`), one process each, whose tasks sleep for so long, and a swarm of simulated
-workers that goes as fast as it is answered, whose exchanges carry the least. For each point the rates
-over some seconds in the steady state, the processor time of web server, PostgreSQL and clients in
-cores, commits and written log. All run on the same cores: where these are full, so is the farm.
+workers that goes as fast as it is answered, whose exchanges carry the least. For each point the
+rates over some seconds in the steady state, the processor time of web server, PostgreSQL and
+clients in cores, commits and written log. All run on the same cores: where these are full, so is the farm.
 
 The model is a straight line through all points, by least squares of relative errors: processor time
 and log are so much per exchange and so much per task. From it, `docs/explanation/capacity.md`.
@@ -210,8 +210,8 @@ def notes(points: list[Point]) -> list[str]:
     if full:
         most = max(full, key=lambda point: point.tasks)
         lines.append(
-            f"Of {len(points)} points {len(full)} keep {100 * SATURATED:.0f} % of the cores busy or "
-            f"more. At the most tasks/s, {most.tasks:,.0f}, the web server has {most.web:.2f} of "
-            f"{cores()} cores, PostgreSQL {most.database:.2f}, the clients {most.clients:.2f}."
+            f"Of {len(points)} points {len(full)} keep {100 * SATURATED:.0f} % of the cores busy "
+            f"or more. At the most tasks/s, {most.tasks:,.0f}, the web server has {most.web:.2f} "
+            f"of {cores()} cores, PostgreSQL {most.database:.2f}, the clients {most.clients:.2f}."
         )
     return lines

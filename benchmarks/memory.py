@@ -4,8 +4,8 @@ As fast as they go:
 
 - the server's processes answer what the 1,000 workers of `swarm` say in an hour, 420,000 exchanges
   in the same mixture (six heartbeats to a task);
-- a client process, `Run.work` with tasks that do nothing, makes the 3,600 exchanges that it makes in
-  an hour at most (one a second), each with hundreds of tasks.
+- a client process, `Run.work` with tasks that do nothing, makes 3,600 exchanges, one for each
+  second of an hour, with hundreds of tasks each.
 
 Resident memory, shared pages included, in MB of 10^6 bytes: of the largest gunicorn worker, and of
 the client's process, after a quarter and at the end.

@@ -92,9 +92,16 @@ def draw_capacity(folder: Path) -> list[Path]:
 
 def draw_lines(axes: Axes, rows: list[Row], column: str) -> None:
     """A line for each length of tasks, both axes logarithmic."""
-    for length, mark in zip(dict.fromkeys(row["task"] for row in rows), CAPACITY_MARKS, strict=False):
+    for length, mark in zip(
+        dict.fromkeys(row["task"] for row in rows), CAPACITY_MARKS, strict=False
+    ):
         mine = [row for row in rows if row["task"] == length]
-        axes.plot([row["workers"] for row in mine], [row[column] for row in mine], f"{mark}-", label=length)
+        axes.plot(
+            [row["workers"] for row in mine],
+            [row[column] for row in mine],
+            f"{mark}-",
+            label=length,
+        )
     axes.set_xscale("log", base=2)
     axes.set_yscale("log")
     ticks = sorted({row["workers"] for row in rows})

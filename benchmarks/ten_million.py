@@ -46,9 +46,7 @@ def measure(bench: Bench) -> Result:
     return result
 
 
-def add(
-    result: Result, figure: Figure, value: str, beside: str, figure_too: bool = True
-) -> None:
+def add(result: Result, figure: Figure, value: str, beside: str, figure_too: bool = True) -> None:
     """A row, and its figure where it is one to reach."""
     result.rows.append(
         {"what": figure.name, "measured": value, "beside": beside, "ratio": round(figure.value, 2)}
@@ -66,9 +64,7 @@ def compare_calls(bench: Bench, ours: Ours, result: Result) -> None:
     runs = size.prepare(ours, sizes)
     with ours.serve() as server:
         times = clients.latencies(server.api, runs, bench.size(ROUNDS, 5))
-        exchanges = own.exchange_times(
-            server, runs, bench.size(ROUNDS, 5), bench.size(WANT, 2)
-        )
+        exchanges = own.exchange_times(server, runs, bench.size(ROUNDS, 5), bench.size(WANT, 2))
     calls = {call: [times[run][call].answer for run in runs] for call in ("claim", "info")}
     calls["exchange"] = [median(exchanges[run]) for run in runs]
     for call, (large, small) in calls.items():

@@ -35,8 +35,9 @@ BATCH, LARGE_BATCH = 100, 500
 TARGET_RATE, TARGET_JOBS, TARGET_BARE = 15_000, 30, 0.3
 
 SPAN = """
-SELECT EXTRACT(EPOCH FROM MAX(ended) - MIN(started))::float8, COUNT(*)
-FROM runs_attempt JOIN runs_run ON runs_run.id = run_id WHERE uuid = %s AND outcome = 1
+SELECT EXTRACT(EPOCH FROM MAX(a.ended) - MIN(a.started))::float8, COUNT(*)
+FROM runs_attempt AS a JOIN runs_run ON runs_run.id = a.run_id
+WHERE runs_run.uuid = %s AND a.outcome = 1
 """
 
 

@@ -39,9 +39,7 @@ class Counter:
             self.first = response.elapsed.total_seconds()
 
 
-def complete_tasks(
-    client: TaskFarmWorker, updates: int, seconds: list[float]
-) -> tuple[int, float]:
+def complete_tasks(client: TaskFarmWorker, updates: int, seconds: list[float]) -> tuple[int, float]:
     """Do tasks until none is left, with so many updates each; answers how many, the last when."""
     tasks, last = 0, 0.0
     for _ in client.tasks:

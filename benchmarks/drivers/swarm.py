@@ -181,7 +181,9 @@ async def watched(
     """Let the workers go on for some seconds; an error of one of them is an error here."""
     end = time.perf_counter() + seconds
     while (left := end - time.perf_counter()) > 0 and not (farm and farm.over):
-        ready, _ = await asyncio.wait(workers, timeout=min(left, 0.5), return_when="FIRST_EXCEPTION")
+        ready, _ = await asyncio.wait(
+            workers, timeout=min(left, 0.5), return_when="FIRST_EXCEPTION"
+        )
         for worker in ready:
             worker.result()
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from statistics import mean, median
 from typing import Any
 
-from .paths import DRIVERS
 from .environments import peer_python
+from .paths import DRIVERS
 from .web import Command
 
 USER = "bench"

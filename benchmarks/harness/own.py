@@ -49,7 +49,13 @@ class Swarm:
 
 
 def work(
-    server: WebServer, run: str, tasks: int, *, clients: int = 1, processes: int = 1, updates: int = 0
+    server: WebServer,
+    run: str,
+    tasks: int,
+    *,
+    clients: int = 1,
+    processes: int = 1,
+    updates: int = 0,
 ) -> Work:
     """Empty a run of so many tasks with `Run.work`."""
     options = ("--clients", clients, "--processes", processes, "--updates", updates)
@@ -97,7 +103,7 @@ class Crowd:
     process: subprocess.Popen[str]
 
     def exchanges(self) -> int:
-        """Wait for the beginning, then for the end of what is measured: the count at that moment."""
+        """Wait for the begin, then for the end of what is measured: the count at that moment."""
         output: IO[str] = self.process.stdout  # type: ignore[assignment]
         line = output.readline()
         if not line:

@@ -18,7 +18,8 @@ from .web import Command
 SCRIPT = """
 WITH picked AS MATERIALIZED (
     SELECT id FROM runs_task WHERE run_id = {run}
-        AND (state, not_before, number) >= (0, 0, 0) AND (state, not_before, number) < (0, 0, {tasks})
+        AND (state, not_before, number) >= (0, 0, 0)
+        AND (state, not_before, number) < (0, 0, {tasks})
     ORDER BY state, not_before, number LIMIT {batch} FOR UPDATE SKIP LOCKED
 )
 UPDATE runs_task SET state = 1, attempt = attempt + 1, worker_id = :client_id + 1,
