@@ -22,6 +22,7 @@ from runs import lifecycle, reports
 from runs.filters import RunFilter, uuid_bounds
 from runs.models import Attempt, Run, Task, Worker
 from runs.states import TaskState
+from runs.wording import percentage
 
 EVERYTHING = tuple(state for state in TaskState if state != TaskState.WAITING)
 FARTHEST = 1_000
@@ -291,7 +292,7 @@ class RunAdmin(AnyAdmin):
     @admin.display(description="%")
     def percent(self, run: Run) -> str:
         """The mean over all tasks."""
-        return f"{stand(run).percent:.1f}"
+        return percentage(stand(run).percent)
 
     @admin.display(description="last movement")
     def moved(self, run: Run) -> Any:

@@ -26,6 +26,10 @@ STATUS: dict[type[errors.FarmError], int] = {
 }
 RETRY_AFTER = 5
 """Seconds after which a client may ask again when the database is away."""
+UNAVAILABLE = (
+    "The database is not available now. Try again; a restart or a deletion that was cut short then "
+    "goes on where it stopped."
+)
 
 
 def handle(error: Exception, context: dict[str, Any]) -> Response | None:
@@ -63,12 +67,13 @@ def respond(
 
 
 def unavailable(error: Exception) -> Response:
-    """The database is away, full, locked or read-only: nothing was done, asking again is safe."""
+    """The database is away, full, locked or read-only: the call may be sent again.
+
+    One transaction is all of a call but of a restart or a deletion, which work piece by piece.
+    """
     log.error("The database refused: %s", error)
     connection.close_if_unusable_or_obsolete()
-    response = respond(
-        503, "The database is not available now; nothing was changed. Try again.", "unavailable"
-    )
+    response = respond(503, UNAVAILABLE, "unavailable")
     response["Retry-After"] = str(RETRY_AFTER)
     return response
 

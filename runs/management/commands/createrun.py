@@ -1,5 +1,6 @@
 """``manage.py createrun --tasks N``: a new run; prints just its UUID."""
 
+import shlex
 from argparse import ArgumentParser
 from typing import Any
 
@@ -8,7 +9,7 @@ from django.contrib.auth.models import Group
 from django.core.management.base import BaseCommand, CommandError
 
 from runs import lifecycle
-from runs.errors import FarmError
+from runs.errors import InvalidInput
 
 
 class Command(BaseCommand):
@@ -35,9 +36,20 @@ class Command(BaseCommand):
                 namespace=options["namespace"],
                 group=find_group(options["group"]),
             )
-        except FarmError as error:
+        except InvalidInput as error:
+            if "group" in error.fields:
+                raise CommandError(not_a_member(owner, options["group"])) from error
             raise CommandError(error.detail) from error
         self.stdout.write(run.uuid.hex)
+
+
+def not_a_member(owner: Any, group: str) -> str:
+    """Whose membership is missing, and what to type."""
+    name = owner.get_username()
+    return (
+        f"{name} is not a member of the group {group!r}: choose another owner, or add {name} with: "
+        f"manage.py adduser {shlex.quote(name)} --group {shlex.quote(group)}"
+    )
 
 
 def find_owner(name: str | None) -> Any:

@@ -7,6 +7,7 @@ from django.core.management.base import BaseCommand
 
 from runs import lifecycle
 from runs.management.runs import find_run, with_bar
+from runs.wording import tasks
 
 
 class Command(BaseCommand):
@@ -25,4 +26,4 @@ class Command(BaseCommand):
         count = lifecycle.restart(
             run=run, everything=options["all"], by="manage.py restart", watch=with_bar
         )
-        self.stdout.write(f"Restarted {count} tasks of {run.title}.")
+        self.stdout.write(f"Restarted {tasks(count)} of {run.title}.")
