@@ -22,7 +22,7 @@ from runs import lifecycle, reports
 from runs.filters import RunFilter, uuid_bounds
 from runs.models import Attempt, Run, Task, Worker
 from runs.states import TaskState
-from runs.wording import percentage
+from runs.wording import percentage, tasks
 
 EVERYTHING = tuple(state for state in TaskState if state != TaskState.WAITING)
 FARTHEST = 1_000
@@ -240,7 +240,7 @@ class RunAdmin(AnyAdmin):
     ) -> tuple[list[Any], dict[Any, Any], set[Any], list[Any]]:
         """Say how many tasks would go, without listing them."""
         runs = list(objs)
-        lines = [f"{run.title} ({run.uuid.hex}): {run.num_tasks:,} tasks" for run in runs]
+        lines = [f"{run.title} ({run.uuid.hex}): {tasks(run.num_tasks)}" for run in runs]
         counts = {"runs": len(runs), "tasks": sum(run.num_tasks for run in runs)}
         allowed = self.has_delete_permission(request)
         return lines, counts, set() if allowed else {"run"}, []
@@ -264,7 +264,7 @@ class RunAdmin(AnyAdmin):
         if request.POST.get("post"):
             by = request.user.get_username()
             touched = sum(lifecycle.restart(run=r, everything=everything, by=by) for r in queryset)
-            messages.success(request, f"Restarted {touched:,} tasks.")
+            messages.success(request, f"Restarted {tasks(touched)}.")
             return None
         states = EVERYTHING if everything else lifecycle.UNFINISHED
         runs = list(queryset)

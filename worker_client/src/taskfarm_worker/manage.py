@@ -150,7 +150,7 @@ def _print_info(info: dict[str, Json], *, as_json: bool) -> None:
         count = info.get(name)
         if count:
             tasks = "1 task" if count == 1 else f"{count} tasks"
-            print(f"manageTF: {tasks} {state}; --reset lets them wait again", file=sys.stderr)
+            print(f"manageTF: {tasks} {state}; --reset hands out again what is not done", file=sys.stderr)
 
 
 def _print_runs(runs: list[dict[str, Json]], *, as_json: bool) -> None:
