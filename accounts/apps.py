@@ -11,7 +11,7 @@ class AccountsConfig(AppConfig):
     verbose_name = "Accounts"
 
 
-class FailedLoginsConfig(AxesConfig):
+class FailedLoginsConfig(AxesConfig):  # type: ignore[misc]
     """django-axes under a name that says what it keeps."""
 
     verbose_name = "Failed logins"

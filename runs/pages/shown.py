@@ -93,7 +93,9 @@ class ShownRun:
         Workers with short tasks hold none for a moment, every now and then.
         """
         counts = self.counts
-        unwatched = self.run.state == RunState.ACTIVE and counts.waiting > 0 and not counts.computing
+        unwatched = (
+            self.run.state == RunState.ACTIVE and counts.waiting > 0 and not counts.computing
+        )
         moved = self.progress.last_movement
         if not unwatched or self.run.started is None or moved is None:
             return unwatched

@@ -108,9 +108,7 @@ def test_groups_are_joined_and_made_where_they_are_missing() -> None:
     assert Group.objects.get(name="glaciers") == old
 
 
-def test_a_user_that_there_is_joins_groups(
-    alice: User, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_user_that_there_is_joins_groups(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
     alice.groups.add(Group.objects.create(name="glaciers"))
     monkeypatch.setattr(sys, "stdin", io.StringIO(""))  # nobody is asked for a password
     out, _ = adduser("alice", "--group", "sea ice", "--group", "glaciers")

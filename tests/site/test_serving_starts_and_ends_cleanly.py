@@ -118,7 +118,8 @@ def test_a_port_that_is_taken_is_told_with_the_way_out(folder: Path) -> None:
         )  # fmt: skip
     assert done.returncode == 1
     assert done.stderr.startswith(f"Port {port} of 127.0.0.1 is taken.")
-    assert f"TASKFARM_BIND=127.0.0.1:{port + 1 if port < 65_535 else 5001} make serve" in done.stderr
+    other_port = port + 1 if port < 65_535 else 5001
+    assert f"TASKFARM_BIND=127.0.0.1:{other_port} make serve" in done.stderr
     assert len(done.stderr.splitlines()) == 1
     assert not (folder / "farm.sqlite3").exists(), "nothing was done before"
 

@@ -384,11 +384,13 @@ class ServerSession:
     ) -> Trouble:
         status = response.status_code
         hint = self._refusal_hint(auth) if status == 401 else ""
+        error = error_from(response, sent=call.body, hint=hint)
+        # A deletion may have begun, and the answer to any commit may be lost below the server, too.
+        cut_short = call.already is not None and error.code == "unavailable"
         return Trouble(
-            error_from(response, sent=call.body, hint=hint),
+            error,
             passing=status in (429, 502, 503, 504),
-            # The answer to a commit may be lost between the server and its database, too.
-            doubtful=status in (502, 504) or (status == 503 and call.already is not None),
+            doubtful=status in (502, 504) or cut_short,
             wait=retry_after(response) if status in (429, 503) else None,
             response=response,
         )

@@ -150,7 +150,8 @@ def _print_info(info: dict[str, Json], *, as_json: bool) -> None:
         count = info.get(name)
         if count:
             tasks = "1 task" if count == 1 else f"{count} tasks"
-            print(f"manageTF: {tasks} {state}; --reset hands out again what is not done", file=sys.stderr)
+            again = "--reset hands out again what is not done"
+            print(f"manageTF: {tasks} {state}; {again}", file=sys.stderr)
 
 
 def _print_runs(runs: list[dict[str, Json]], *, as_json: bool) -> None:
