@@ -49,6 +49,14 @@ def on_starting(server: Any) -> None:
         base.handle(directory)
 
 
+def post_fork(server: Any, worker: Any) -> None:
+    """Leave PostgreSQL to the process that this worker comes from."""
+    if directory := postgresql():
+        from taskfarm_site.pgserver import base
+
+        base.leave_to_parent(directory)
+
+
 def on_exit(server: Any) -> None:
     """Have PostgreSQL stopped with this process."""
     if directory := postgresql():

