@@ -11,6 +11,7 @@ from runs import queue, tallies
 from runs.attempts import Ending, fingerprint
 from runs.models import Run, RunEvent, Task
 from runs.states import Outcome, TaskState
+from runs.wording import tasks
 from tests import factories
 from tests.commands.shell import manage
 
@@ -95,7 +96,7 @@ def test_restart_takes_the_selections_of_the_api(
 ) -> None:
     told = manage("restart", run.uuid.hex, *words, "--reason", "mended")
     assert waiting(run) == numbers
-    assert f"Restarted {len(numbers)} tasks of tiles." in told
+    assert f"Restarted {tasks(len(numbers))} of tiles." in told
     assert ("manage.py undo" in told) == (len(numbers) > 1)
     assert [event.why for event in run.events.all()] == (["mended"] if numbers else [])
     factories.check_books(run)

@@ -107,7 +107,8 @@ def test_files_that_the_pages_name_exist() -> None:
 @pytest.mark.parametrize(
     ("page", "file"),
     [("tutorial/index.md", "tutorial/first_worker.py"), ("howto/batch.md", "howto/tiles_worker.py"),
-     ("howto/from-0.4.md", "howto/copy_run.py")],
+     ("howto/from-0.4.md", "howto/copy_run.py"), ("howto/python.md", "howto/measure_files.py"),
+     ("howto/python.md", "howto/steps_worker.py"), ("howto/policies.md", "howto/careful_run.py")],
 )  # fmt: skip
 def test_a_program_on_a_page_is_the_one_that_is_tested(page: str, file: str) -> None:
     shown = [block.code for block in PYTHON if block.page == f"docs/{page}"]
