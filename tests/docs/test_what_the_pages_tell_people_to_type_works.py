@@ -8,20 +8,23 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import requests
 from django.contrib.auth.hashers import make_password
 from django.contrib.auth.models import User
 from django.core.management import get_commands
 
+from benchmarks.harness.paths import PEER_VENV
 from docs._ext.farmdocs import commands
 from runs import appending, queue, steering, tallies
 from runs.models import Run, Worker
 from runs.states import Outcome, TaskState
 from tests import factories
 from tests.docs import pages
-from tests.server import Server
+from tests.server import Server, free_port, wait_until_up
 
 MAKEFILE = pages.ROOT / "Makefile"
 MADE_BY_READERS = {"deploy/tls", "deploy/production.env", "benchmarks/results/"}
@@ -98,6 +101,26 @@ def test_files_that_the_pages_name_exist() -> None:
             r"`((?:deploy|examples|benchmarks|runs|docs)/[\w./-]*)`", page.read_text()
         ):
             assert (pages.ROOT / path).exists() or path in MADE_BY_READERS, f"{page.name}: {path}"
+
+
+@pytest.mark.once
+@pytest.mark.parametrize(
+    ("page", "file"),
+    [("tutorial/index.md", "tutorial/first_worker.py"), ("howto/batch.md", "howto/tiles_worker.py"),
+     ("howto/from-0.4.md", "howto/copy_run.py")],
+)  # fmt: skip
+def test_a_program_on_a_page_is_the_one_that_is_tested(page: str, file: str) -> None:
+    shown = [block.code for block in PYTHON if block.page == f"docs/{page}"]
+    assert (pages.DOCS / file).read_text() in shown
+
+
+@pytest.mark.once
+def test_the_readme_leads_to_pages_that_can_be_read_in_place() -> None:
+    linked = re.findall(r"\((docs/[^)#]*\.md)\)", pages.README.read_text())
+    assert len(linked) > 10
+    for path in linked:
+        text = (pages.ROOT / path).read_text()
+        assert not re.search(r"^(```|:::)\{|<!-- generated", text, re.M), path
 
 
 # --- Real workers against a real server ---------------------------------------------------------
@@ -209,20 +232,24 @@ def test_the_batch_worker_reports_failures_and_gives_its_task_back_when_time_is_
     factories.check_books(run)
 
 
+def copy_run(uuid: str, old: str, new: str, farm: dict[str, str], folder: Path) -> Run:
+    """The run that the page's program makes on the new server of the one on the old server."""
+    script = (pages.DOCS / "howto" / "copy_run.py").read_text()
+    asked = 'return input("User: "), getpass.getpass()'
+    assert asked in script
+    copy = folder / "copy_run.py"
+    copy.write_text(script.replace(asked, f"return 'alice', {factories.PASSWORD!r}"))
+    made = finish(start([sys.executable, str(copy), uuid, old, new], farm, folder))
+    return Run.objects.get(uuid=made.strip())
+
+
 def test_a_run_is_copied_from_one_server_to_another(
     farm: dict[str, str], run: Run, server: Server, tmp_path: Path
 ) -> None:
     worker = factories.worker(run.owner)
     factories.advance(run, worker, done=2, failed=1, computing=1)
     queue.report_progress(run=run, number=3, percent=30)
-    script = (pages.DOCS / "howto" / "copy_run.py").read_text()
-    asked = 'return input("User: "), getpass.getpass()'
-    assert asked in script
-    copy = tmp_path / "copy_run.py"
-    copy.write_text(script.replace(asked, f"return 'alice', {factories.PASSWORD!r}"))
-    command = [sys.executable, str(copy), run.uuid.hex, server.api, server.api]
-    uuid = finish(start(command, farm, tmp_path)).strip()
-    new = Run.objects.get(uuid=uuid)
+    new = copy_run(run.uuid.hex, server.api, server.api, farm, tmp_path)
     states = [task.state for task in new.tasks.order_by("number")]
     assert states == [TaskState.DONE] * 2 + [TaskState.WAITING] * 10
     assert new.tasks.get(number=3).percent == 30
@@ -340,3 +367,59 @@ def test_the_exchange_worker_stops_what_was_taken_away(
     assert tallies.read(run.id).cancelled == 12
     assert run.attempts.get().outcome == Outcome.CANCELLED
     factories.check_books(run)
+
+
+OLD_USER = f"""
+import taskfarm
+with taskfarm.app.app_context():
+    taskfarm.db.create_all()
+    user = taskfarm.User(username="alice")
+    user.hash_password({factories.PASSWORD!r})
+    taskfarm.db.session.add(user)
+    taskfarm.db.session.commit()
+"""
+
+
+@pytest.fixture
+def old_server(tmp_path: Path) -> Iterator[str]:
+    """The published taskfarm 0.4.0 as a real server; `make bench` installs it."""
+    python = PEER_VENV / "bin" / "python"
+    if not python.exists():
+        pytest.skip("needs taskfarm 0.4.0: make bench BENCH_ARGS=--quick")
+    environment = {"DATABASE_URL": f"sqlite:///{tmp_path}/old.db", "SECRET_KEY": "s" * 40}
+    subprocess.run([python, "-c", OLD_USER], env=environment, cwd=tmp_path, check=True)
+    port = free_port()
+    command = [python, "-m", "gunicorn", "taskfarm:app", "--bind", f"127.0.0.1:{port}"]
+    with (tmp_path / "old.log").open("wb") as log:
+        process = subprocess.Popen(
+            command, env=environment, cwd=tmp_path, stdout=log, stderr=log
+        )  # fmt: skip
+    try:
+        wait_until_up(Server(port, "", process, tmp_path / "old.log"))  # type: ignore[arg-type]
+        yield f"http://127.0.0.1:{port}/api/"
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+@pytest.mark.once
+def test_a_run_is_taken_along_from_a_real_0_4_0(
+    farm: dict[str, str], server: Server, old_server: str, tmp_path: Path
+) -> None:
+    with requests.Session() as http:
+        login = ("alice", factories.PASSWORD)
+        token = http.get(f"{old_server}token", auth=login).json()["token"]
+        http.auth = (token, "")
+        uuid = http.post(f"{old_server}run", json={"numTasks": 4}).json()["uuid"]
+        worker = {"uuid": "0" * 32, "hostname": "n", "pid": 1}
+        http.post(f"{old_server}worker", json=worker).raise_for_status()
+        tasks = f"{old_server}runs/{uuid}/tasks/"
+        for state in ({"status": "done", "percentCompleted": 100}, {"percentCompleted": 30}):
+            body = {"worker_uuid": worker["uuid"]}
+            number = http.post(f"{old_server}runs/{uuid}/task", json=body).json()["task"]
+            http.put(f"{tasks}{number}", json=state).raise_for_status()
+    new = copy_run(uuid, old_server, server.api, farm, tmp_path)
+    found = [(task.state, task.percent) for task in new.tasks.order_by("number")]
+    waiting = TaskState.WAITING
+    assert found == [(TaskState.DONE, 100), (waiting, 30), (waiting, 0), (waiting, 0)]
+    factories.check_books(new)

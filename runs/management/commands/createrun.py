@@ -1,5 +1,6 @@
 """``manage.py createrun --tasks N``: a new run; prints just its UUID."""
 
+import shlex
 import sys
 from argparse import ArgumentParser
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ from django.contrib.auth.models import Group
 from django.core.management.base import BaseCommand, CommandError
 
 from runs import appending, inputs, lifecycle, steering
-from runs.errors import FarmError
+from runs.errors import FarmError, InvalidInput
 from runs.management import policy
 from runs.management.values import myself
 from runs.models import Run
@@ -53,6 +54,10 @@ class Command(BaseCommand):
                 run = lifecycle.create_run(num_tasks=options["tasks"], **described, **given)
             else:
                 run = create_from(options["inputs"], described, given)
+        except InvalidInput as error:
+            if "group" in error.fields:
+                raise CommandError(not_a_member(described["owner"], options["group"])) from error
+            raise CommandError(error.detail) from error
         except FarmError as error:
             raise CommandError(error.detail) from error
         self.stdout.write(run.uuid.hex)
@@ -97,6 +102,15 @@ def opened(path: str) -> IO[bytes]:
         return open(path, "rb")
     except OSError as error:
         raise CommandError(f"{path} cannot be read: {error.strerror}.") from error
+
+
+def not_a_member(owner: Any, group: str) -> str:
+    """Whose membership is missing, and what to type."""
+    name = owner.get_username()
+    return (
+        f"{name} is not a member of the group {group!r}: choose another owner, or add {name} with: "
+        f"manage.py adduser {shlex.quote(name)} --group {shlex.quote(group)}"
+    )
 
 
 def find_owner(name: str | None) -> Any:

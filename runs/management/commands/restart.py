@@ -12,6 +12,7 @@ from runs.management.values import myself, span
 from runs.models import Run
 from runs.selection import Selection, parse_ranges
 from runs.states import TaskState
+from runs.wording import tasks
 
 STATES = {state.label: state for state in TaskState}
 
@@ -58,7 +59,7 @@ class Command(BaseCommand):
             )
         except FarmError as error:
             raise CommandError(error.detail) from error
-        self.stdout.write(f"Restarted {count} tasks of {run.title}.")
+        self.stdout.write(f"Restarted {tasks(count)} of {run.title}.")
         if count:
             self.stdout.write(way_back(run))
 
