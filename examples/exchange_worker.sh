@@ -30,7 +30,7 @@ trap 'rm -rf "$folder"' EXIT
 # Whoever ends us, what we hold is given back at once: the worker signs off.
 leave() {
     trap '' INT TERM HUP
-    [ -z "$beats" ] || kill "$beats" 2>/dev/null || :
+    [ -z "$beats" ] || kill -KILL "$beats" 2>/dev/null || :
     [ -z "$pid" ] || kill "$pid" 2>/dev/null || :
     call DELETE "worker/$worker" '' /dev/null >/dev/null
     exit "$1"
@@ -103,7 +103,8 @@ work() {
     beats=$!
     code=0
     wait "$pid" || code=$?
-    kill "$beats" 2>/dev/null || :
+    # Not TERM, which a shell that has just been forked may still take for its parent's and lose.
+    kill -KILL "$beats" 2>/dev/null || :
     wait "$beats" 2>/dev/null || :
     pid='' beats=''
     tail -c 60000 "$folder/log" >"$folder/tail"

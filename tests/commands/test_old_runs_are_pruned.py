@@ -59,7 +59,8 @@ def test_what_is_over_and_old_goes_with_all_its_rows(alice: User, bob: User) -> 
 
 def test_everything_of_a_run_goes(alice: User) -> None:
     run = factories.run(alice, 0, open=True)
-    appending.append(run=run, values=["a", "b"])
+    appending.append(run=run, values=["a", "b", "c"])
+    factories.advance(run, factories.worker(alice), failed=1)
     steering.cancel(run=run, who="alice", why="enough")
     age(run, 92)
     manage("prune", "--older-than", "13w")
