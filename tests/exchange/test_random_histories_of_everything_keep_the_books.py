@@ -568,10 +568,13 @@ class WholeFarm(RuleBasedStateMachine):
 def test_any_history_of_the_whole_farm_keeps_the_books(alice: User) -> None:
     alice.group_ids = []  # as authentication finds them
     WholeFarm.owner = alice
+    if connection.vendor == "postgresql":  # nothing crashes here: no need to wait for the disk
+        with connection.cursor() as cursor:
+            cursor.execute("SET synchronous_commit = off")
     run_state_machine_as_test(
         WholeFarm,
         settings=settings(
-            max_examples=30 if connection.vendor == "postgresql" else 40,
+            max_examples=40,
             stateful_step_count=50,
             deadline=None,
             derandomize=True,
