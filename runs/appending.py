@@ -1,74 +1,115 @@
-"""Tasks with inputs: creating a run from inputs, and adding tasks to an open run."""
+"""Adding tasks to a run that takes more: plain ones, or one for each input."""
 
 from collections.abc import Iterable
-from itertools import chain, islice
+from itertools import islice
 from typing import Any
 
 from django.db import transaction
 
 from runs import events, inputs, lifecycle, tallies
-from runs.errors import RunNotFound, StateConflict
-from runs.models import Run
+from runs.errors import FarmError, RunNotFound, StateConflict
+from runs.models import Run, RunEvent
 from runs.tallies import Counts
 
-CHUNK = 10_000
-"""Tasks in one transaction of an append."""
+CHUNK = 20_000
+"""Tasks in one transaction of a stream."""
+CHUNK_CHARACTERS = 8 * 2**20
+KEYS = 20
+"""Keys of the last appends that a run remembers."""
+
+Added = tuple[int, int]
+"""The first new number, and how many tasks were added."""
 
 
 def append(
-    *,
-    run: Run,
-    num_tasks: int = 0,
-    values: Iterable[Any] | None = None,
-    who: str = "",
-) -> tuple[int, int]:
-    """Add tasks at the end of a run: ``num_tasks`` plain ones, or one for each input in ``values``.
+    *, run: Run, num_tasks: int = 0, values: list[Any] | None = None, who: str = "", key: str = ""
+) -> Added:
+    """Add tasks at the end of a run, all or none: ``num_tasks`` plain ones, or one for each value.
 
-    Numbers go on from where they were. Tasks become visible in chunks: when an input is refused
-    half-way, the chunks before it stay, and the error says so by its number.
+    Numbers go on from where they were.
 
-    Returns:
-        The first new number, and how many tasks were added.
+    Args:
+        run: which takes them.
+        num_tasks: how many plain ones; not used where there are values.
+        values: an input for each new task, any JSON.
+        who: adds them.
+        key: the caller's name for this append, if it may have to repeat it: the same key does
+            nothing the second time, and is answered as the first time.
 
     Raises:
         StateConflict: the run is closed and has been started already, or it is cancelled.
-        InvalidInput: the run would get too large, or an input is.
+        InvalidInput: the run would get too large.
+        TooLarge: an input is.
         RunNotFound: the run has been deleted meanwhile.
     """
-    first = count = 0
-    if values is None:
-        first, count = _append_chunk(run, num_tasks, None)
-    else:
-        iterator = iter(values)
-        head = list(islice(iterator, 1))
-        stream = chain(head, iterator)
-        first = run.num_tasks
-        while chunk := list(islice(stream, CHUNK)):
-            start, added = _append_chunk(run, len(chunk), chunk)
+    texts = None if values is None else list(inputs.encode(values, run.num_tasks))
+    with transaction.atomic():
+        locked = lock(run)
+        before = repeated(locked, key) if key else None
+        if before is not None:
+            return before
+        check_open(locked)
+        added = add(locked, num_tasks if texts is None else len(texts), texts)
+        if added[1]:
+            note(locked, added, who, key)
+    run.num_tasks, run.largest_input = locked.num_tasks, locked.largest_input
+    return added
+
+
+def append_stream(*, run: Run, lines: Iterable[bytes], who: str = "") -> Added:
+    """Add a task for each line of NDJSON, however many, in constant memory.
+
+    Tasks become visible in chunks. When a line is refused half-way, the chunks before it stay, and
+    the error says how many tasks they have; so does the run.
+
+    Raises:
+        StateConflict: as for ``append``, or somebody else added tasks meanwhile.
+        InvalidInput: a line is no JSON, or the run would get too large.
+        TooLarge: a line is.
+        RunNotFound: the run has been deleted meanwhile.
+    """
+    first, count = run.num_tasks, 0
+    texts = inputs.lines(lines)
+    try:
+        while chunk := take(texts):
+            with transaction.atomic():
+                locked = lock(run)
+                check_open(locked)
+                check_next(locked, first + count, count)
+                start, added = add(locked, len(chunk), chunk)
+                note(locked, (start, added), who, "")
             first = start if count == 0 else first
             count += added
-    if count:
-        events.record(run, "append", who=who, tasks=count, details={"first": first})
+            run.num_tasks, run.largest_input = locked.num_tasks, locked.largest_input
+    except FarmError as error:
+        if count:
+            error.detail += f" The {count} tasks before it, from number {first} on, were added."
+        raise
     return first, count
 
 
-def _append_chunk(run: Run, count: int, chunk: list[Any] | None) -> tuple[int, int]:
-    """Add one chunk under a lock on the run's row: two appends get numbers of their own."""
-    with transaction.atomic():
-        locked = Run.objects.kept().select_for_update().filter(pk=run.pk).first()
-        if locked is None:
-            raise RunNotFound(run.uuid.hex)
-        check_open(locked)
-        lifecycle.check_size(locked.num_tasks + count)
-        first = locked.num_tasks
-        if chunk is not None:
-            inputs.store(run.id, first, inputs.encode(chunk, first))
-        lifecycle.add_numbers(locked, first, count)
-        tallies.add(run.id, Counts(waiting=count))
-        has_inputs = locked.has_inputs or bool(chunk)
-        Run.objects.filter(pk=run.pk).update(num_tasks=first + count, has_inputs=has_inputs)
-    run.num_tasks, run.has_inputs = first + count, has_inputs
-    return first, count
+def take(texts: Iterable[str]) -> list[str]:
+    """The next inputs of a stream, as many as one transaction takes."""
+    chunk: list[str] = []
+    size = 0
+    for text in islice(texts, CHUNK):
+        chunk.append(text)
+        size += len(text)
+        if size > CHUNK_CHARACTERS:
+            break
+    return chunk
+
+
+def lock(run: Run) -> Run:
+    """The run under a lock on its row: two appends get numbers of their own.
+
+    Raises:
+        RunNotFound: it has been deleted meanwhile.
+    """
+    locked = Run.objects.kept().select_for_update().filter(pk=run.pk).first()
+    if locked is None:
+        raise RunNotFound(run.uuid.hex)
+    return locked
 
 
 def check_open(run: Run) -> None:
@@ -83,3 +124,58 @@ def check_open(run: Run) -> None:
         raise StateConflict(
             "The run is closed and has been started: set its policy 'open' to true to add tasks."
         )
+
+
+def check_next(run: Run, expected: int, count: int) -> None:
+    """Refuse to go on with a stream whose numbers would have a gap.
+
+    Raises:
+        StateConflict: somebody else added tasks since its last chunk.
+    """
+    if count and run.num_tasks != expected:
+        raise StateConflict("Somebody else added tasks to the run in the middle of this stream.")
+
+
+def add(run: Run, count: int, texts: list[str] | None) -> Added:
+    """Add tasks to a locked run; books and inputs in the same transaction.
+
+    Raises:
+        InvalidInput: the run would get too large.
+    """
+    first = run.num_tasks
+    lifecycle.check_size(first + count)
+    if texts:
+        run.largest_input = max(run.largest_input, inputs.store(run.id, first, texts))
+    lifecycle.add_numbers(run, first, count)
+    tallies.add(run.id, Counts(waiting=count))
+    run.num_tasks = first + count
+    run.save(update_fields=["num_tasks", "largest_input"])
+    return first, count
+
+
+def note(run: Run, added: Added, who: str, key: str) -> None:
+    """Write the append down; one that goes on where the last event ended is one with it."""
+    first, count = added
+    last = events.latest(run)
+    if last is None or last.what != "append" or last.who != who or not follows(last, first):
+        details = {"first": first, "keys": [[key, first, count]] if key else []}
+        events.record(run, "append", who=who, tasks=count, details=details)
+        return
+    last.tasks = (last.tasks or 0) + count
+    if key:
+        last.details["keys"] = [*last.details["keys"], [key, first, count]][-KEYS:]
+    last.save(update_fields=["tasks", "details"])
+
+
+def follows(last: RunEvent, first: int) -> bool:
+    """Whether an append from ``first`` on goes on where the event of another one ended."""
+    return bool(last.details["first"] + (last.tasks or 0) == first)
+
+
+def repeated(run: Run, key: str) -> Added | None:
+    """What an append with this key added before; None where there was none."""
+    for event in events.of_run(run, limit=KEYS):
+        for known, first, count in event.details.get("keys", ()):
+            if known == key:
+                return int(first), int(count)
+    return None

@@ -25,8 +25,11 @@ def record(
 
 
 def latest(run: Run, *what: str) -> RunEvent | None:
-    """The last event of these kinds."""
-    return RunEvent.objects.filter(run=run, what__in=what).order_by("-id").first()
+    """The last event, of these kinds if any are named."""
+    found = RunEvent.objects.filter(run=run)
+    if what:
+        found = found.filter(what__in=what)
+    return found.order_by("-id").first()
 
 
 def find(run: Run, id: str) -> RunEvent:

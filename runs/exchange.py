@@ -74,11 +74,11 @@ def exchange(*, user: Any, worker: Worker, wish: Wish) -> Answer:
         work_on(run, worker, wish, want, answer)
     if wish.holding is not None:
         reconcile(worker, wish.holding, answer)
-    if wish.want and len(answer.tasks) < wish.want:
+    if wish.want and not answer.tasks:
         answer.retry_after, answer.finished = pace.when_to_come_again(serving)
     if serving:
         answer.heartbeat = min(run.heartbeat for run in serving)
-    sweep.sweep_now_and_then()
+    sweep.sweep_now_and_then(worker.heartbeat)
     return answer
 
 
@@ -113,7 +113,8 @@ def work_on(run: Run, worker: Worker, wish: Wish, want: int, answer: Answer) -> 
     """One run's part of an exchange: its reports in, up to ``want`` of its tasks out."""
     told: Sequence[Report] = wish.reports.get(run.uuid.hex, ())
     if want > 0:
-        want = min(want, pace.share(run)) if pace.fits(run, wish.time_left) else 0
+        most = min(pace.share(run), inputs.most_at_once(run))
+        want = min(want, most) if pace.fits(run, wish.time_left) else 0
     if not told and want < 1:
         return
     done = queue.exchange(run=run, worker=worker, reports=told, want=want)

@@ -1,29 +1,25 @@
 """Inputs of tasks: JSON, at most 256 KiB each, streamed in and read back at the claim."""
 
+import json
 from collections.abc import Iterable, Iterator
-from itertools import islice
 from typing import Any
 
 from runs.attempts import to_json
-from runs.dialect import as_list, as_records, fetch, run_sql
-from runs.errors import TooLarge
+from runs.dialect import as_list, fetch, insert_rows
+from runs.errors import InvalidInput, TooLarge
 from runs.models import Run
 
 MOST = 256 * 1024
 """Bytes of one input."""
-CHUNK = 2_000
-"""Inputs in one statement."""
+MOST_IN_ANSWER = 8 * 2**20
+"""Bytes of inputs in the answer to one exchange, about."""
 
 READ = "SELECT number, value FROM runs_taskinput WHERE run_id = %s AND number {in_list}"
-STORE = """
-INSERT INTO runs_taskinput (run_id, number, value)
-SELECT %s, told.number, told.value FROM {records}
-"""
 
 
 def read(run: Run, numbers: list[int]) -> dict[int, str]:
     """The inputs of some tasks as JSON: number → text. Asks nothing for a run without inputs."""
-    if not numbers or not run.has_inputs:
+    if not numbers or not run.largest_input:
         return {}
     return dict(fetch(READ, [run.id, as_list(numbers)]))
 
@@ -33,32 +29,73 @@ def read_again(run_id: int, numbers: list[int]) -> dict[int, str]:
     return dict(fetch(READ, [run_id, as_list(numbers)]))
 
 
+def most_at_once(run: Run) -> int:
+    """How many tasks fit into one answer with their inputs, even if all are the largest."""
+    return max(1, MOST_IN_ANSWER // max(run.largest_input, 1))
+
+
 def encode(values: Iterable[Any], first: int = 0) -> Iterator[str]:
     """Values as the JSON that is kept.
 
     Raises:
         TooLarge: one of them is above the limit.
     """
-    for index, value in enumerate(values):
+    for number, value in enumerate(values, first):
         text = to_json(value)
-        size = len(text.encode())
-        if size > MOST:
-            raise TooLarge(
-                f"The input of task {first + index} has {size} bytes; an input has {MOST} at most. "
-                "Put the data into a file or an object store, and its path into the input."
-            )
+        check_size(size_of(text), f"The input of task {number}")
         yield text
 
 
-def store(run_id: int, first: int, texts: Iterable[str]) -> int:
-    """Store inputs of the tasks from number ``first`` on; answers how many."""
-    count = 0
-    iterator = iter(texts)
-    while chunk := list(islice(iterator, CHUNK)):
-        rows = [
-            {"number": first + count + index, "value": text} for index, text in enumerate(chunk)
-        ]
-        statement, value = as_records(STORE, "told", {"number": "int", "value": "text"}, rows)
-        run_sql(statement, [run_id, value])
-        count += len(chunk)
-    return count
+def lines(stream: Iterable[bytes]) -> Iterator[str]:
+    """The inputs in NDJSON: one JSON value a line; empty lines are passed over.
+
+    Raises:
+        InvalidInput: a line is no JSON.
+        TooLarge: a line is above the limit.
+    """
+    for index, line in enumerate(stream, 1):
+        text = line.strip()
+        if text:
+            check_size(len(text), f"Line {index}")
+            yield checked(text, index)
+
+
+def checked(line: bytes, index: int) -> str:
+    """One line of NDJSON as text, proved to be JSON without NaN."""
+    try:
+        json.loads(line, parse_constant=refuse_constant)
+        return line.decode()
+    except (ValueError, RecursionError) as error:
+        reason = f"Line {index} is no JSON: {error}: {line[:60].decode(errors='replace')!r}"
+        raise InvalidInput(reason, {"inputs": [reason]}) from None
+
+
+def refuse_constant(name: str) -> None:
+    """Refuse NaN and Infinity, which are no JSON."""
+    raise ValueError(f"{name} is no JSON value")
+
+
+def size_of(text: str) -> int:
+    """Its bytes."""
+    return len(text) if text.isascii() else len(text.encode())
+
+
+def check_size(size: int, what: str) -> None:
+    """Refuse an input that is larger than the farm keeps.
+
+    Raises:
+        TooLarge: it is.
+    """
+    if size > MOST:
+        reason = (
+            f"{what} has {size} bytes or more; an input has {MOST} at most. "
+            "Put the data into a file or an object store, and its path into the input."
+        )
+        raise TooLarge(reason, {"inputs": [reason]})
+
+
+def store(run_id: int, first: int, texts: list[str]) -> int:
+    """Store inputs of the tasks from number ``first`` on; answers the bytes of the largest."""
+    rows = ((run_id, number, text) for number, text in enumerate(texts, first))
+    insert_rows("runs_taskinput", ("run_id", "number", "value"), rows)
+    return max(map(size_of, texts), default=0)

@@ -5,15 +5,17 @@ claims and reports go on beside them; each piece is exact, and an operation that
 simply be repeated.
 """
 
+from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
 from django.conf import settings
 from django.contrib.auth.models import Group
 from django.db import connection, transaction
+from django.db.models.functions import Now
 
 from runs import moves, policy, queue, steering, tallies
-from runs.dialect import run_sql
+from runs.dialect import fetch, run_sql
 from runs.errors import InvalidInput, RunNotFound
 from runs.models import Run
 from runs.pieces import PIECE, Watch, unwatched
@@ -176,22 +178,40 @@ def delete_run(*, run: Run, watch: Watch = unwatched) -> int:
     return _erase(run.id, run.num_tasks, watch)
 
 
-def sweep_deleted() -> int:
-    """Finish deletions that were cut short; answers how many runs went."""
-    doomed = Run.objects.filter(deleted__isnull=False).values_list("id", "num_tasks")
-    for run_id, num_tasks in doomed:
-        _erase(run_id, num_tasks)
-    return len(doomed)
+def sweep_deleted(*, after: timedelta = timedelta(0), pieces: int | None = None) -> int:
+    """Go on with deletions that were cut short; answers how many runs went.
+
+    Args:
+        after: leave deletions alone that began less than so long ago: they may be under way.
+        pieces: stop after so many pieces of one run; None goes through with all.
+    """
+    doomed = Run.objects.filter(deleted__lte=Now() - after).order_by("deleted")
+    return sum(
+        _erase_some(run_id, num_tasks, pieces)
+        for run_id, num_tasks in doomed.values_list("id", "num_tasks")[: pieces and 1]
+    )
 
 
-def _erase(run_id: int, num_tasks: int, watch: Watch = unwatched) -> int:
+def _erase_some(run_id: int, num_tasks: int, pieces: int | None) -> bool:
+    """Delete the next pieces of a run, and the run where that was all; answers whether it was."""
+    lowest = fetch("SELECT MIN(number) FROM runs_task WHERE run_id = %s", [run_id])[0][0]
+    first = num_tasks if lowest is None else lowest
+    if pieces is not None and first + pieces * PIECE < num_tasks:
+        for start in range(first, first + pieces * PIECE, PIECE):
+            _erase_piece(run_id, start, start + PIECE - 1)
+        return False
+    _erase(run_id, num_tasks, first=first)
+    return True
+
+
+def _erase(run_id: int, num_tasks: int, watch: Watch = unwatched, *, first: int = 0) -> int:
     """Delete the rows of a run that nobody sees any more, the run itself last."""
-    firsts = range(0, num_tasks, PIECE)
+    starts = range(first, num_tasks, PIECE)
     erased = sum(
-        _erase_piece(run_id, first, first + PIECE - 1) for first in watch(firsts, total=len(firsts))
+        _erase_piece(run_id, start, start + PIECE - 1) for start in watch(starts, total=len(starts))
     )
     with transaction.atomic():
-        for table in ("runs_runevent", "runs_throughput", "runs_tally"):
+        for table in ("runs_runevent", "runs_throughput", "runs_failuretally", "runs_tally"):
             run_sql(f"DELETE FROM {table} WHERE run_id = %s", [run_id])
         run_sql("DELETE FROM runs_run WHERE id = %s", [run_id])
     return erased

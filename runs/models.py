@@ -131,11 +131,18 @@ class Run(models.Model):
     released = models.BooleanField(
         default=True, editable=False, help_text="Whether the canaries have succeeded."
     )
-    has_inputs = models.BooleanField(
-        default=False, editable=False, help_text="Whether any of its tasks has an input."
+    largest_input = models.IntegerField(
+        default=0,
+        editable=False,
+        help_text="Bytes of the largest input of a task; 0: there is none.",
     )
     template = models.TextField(
         blank=True, max_length=10_000, help_text="A command or parameters, for the workers to fill."
+    )
+    unfinished = models.BooleanField(
+        default=False,
+        editable=False,
+        help_text="It is being cancelled: the sweep calls off what is left of its tasks.",
     )
     deleted = models.DateTimeField(
         null=True, editable=False, help_text="Being deleted since: seen by nobody any more."
@@ -148,6 +155,14 @@ class Run(models.Model):
             models.Index(fields=["owner", "id"], name="run_by_owner"),
             models.Index(fields=["group", "id"], name="run_by_group"),
             models.Index(fields=["namespace", "id"], name="run_by_namespace"),
+            # What the sweep looks for.
+            models.Index(
+                fields=["expire_at"], name="run_expiring", condition=Q(expire_at__isnull=False)
+            ),
+            models.Index(fields=["id"], name="run_unfinished", condition=Q(unfinished=True)),
+            models.Index(
+                fields=["deleted"], name="run_deleted", condition=Q(deleted__isnull=False)
+            ),
         )
         constraints = (
             models.CheckConstraint(name="run_num_tasks", condition=Q(num_tasks__gte=0)),
@@ -253,6 +268,8 @@ class Task(models.Model):
             models.Index(fields=["run", "state", "not_before", "number"], name="task_in_state"),
             # What a worker holds.
             models.Index(fields=["worker", "run"], name="task_held", condition=Q(state=C)),
+            # What the sweep wakes; a task that is not in backoff takes no room in it.
+            models.Index(fields=["not_before"], name="task_backoff", condition=Q(not_before__gt=0)),
         )
         constraints = (
             models.UniqueConstraint(fields=["run", "number"], name="task_number"),
@@ -373,9 +390,14 @@ class RunEvent(models.Model):
 
 
 class SweepLock(models.Model):
-    """One row: when the last sweep began. Whoever moves it on sweeps; see ``sweep.py``."""
+    """One row: when the last sweep began. Whoever moves it on sweeps; see ``sweep.py``.
+
+    ``resumed`` is when the farm was last there again after a time in which no worker could reach
+    it: nobody's silence counts from before.
+    """
 
     began = models.DateTimeField(db_default=Now())
+    resumed = models.DateTimeField(db_default=Now())
 
 
 class Tally(models.Model):
@@ -408,6 +430,32 @@ class Tally(models.Model):
 
     def __str__(self) -> str:
         return f"tally of run {self.run_id}, slot {self.slot}"
+
+
+class FailureTally(models.Model):
+    """The maintained counts of failed tasks by their error; see ``failures.py``."""
+
+    run = models.ForeignKey(
+        Run,
+        on_delete=models.DO_NOTHING,
+        db_constraint=False,
+        db_index=False,
+        related_name="failure_tallies",
+    )
+    fingerprint = models.BigIntegerField()
+    slot = models.IntegerField(help_text="Which writer's; a slot alone may be negative.")
+    count = models.IntegerField()
+    first = models.DateTimeField()
+    last = models.DateTimeField()
+
+    class Meta:
+        verbose_name_plural = "failure tallies"
+        constraints = (
+            models.UniqueConstraint(fields=["run", "fingerprint", "slot"], name="failure_slot"),
+        )
+
+    def __str__(self) -> str:
+        return f"failures {self.fingerprint} of run {self.run_id}, slot {self.slot}"
 
 
 class Throughput(models.Model):

@@ -1,14 +1,15 @@
 """The mechanics that all transitions share: lock rows, write the new state, keep the books.
 
 ``queue.py`` and ``lifecycle.py`` decide what moves; here it is written, always in this order and
-in one transaction: tasks (by id), attempts, tallies, throughput. That order is the order of locks,
-so two moves never wait for each other in a circle.
+in one transaction: tasks (by id), attempts, failures, tallies, throughput. That order is the order
+of locks, so two moves never wait for each other in a circle.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from runs import attempts, retries
+from runs import attempts, failures, retries
 from runs.attempts import Ending
 from runs.dialect import as_list, as_records, fetch, run_sql
 from runs.models import Run
@@ -41,6 +42,9 @@ IN_STATE = "state = %s"
 NUMBERS = "number {in_list}"
 HELD_BY = "state = 1 AND worker_id = %s"
 OVERDUE = "state = 1 AND started < {long_ago}"
+SOME = """id IN (
+    SELECT id FROM runs_task WHERE run_id = %s AND state = %s ORDER BY not_before, number LIMIT %s
+)"""
 
 
 def lock(run_id: int, condition: str, *values: object) -> list[Row]:
@@ -87,10 +91,17 @@ def requeue(
         after = row.percent if percent is None else percent
         change.move(row.state, TaskState.WAITING, before=row.percent, after=after)
     attempts.close(computing(rows), outcome, error=why)
+    _forget_failures(run, rows)
     run_sql(REQUEUE, [percent, as_list([row.id for row in rows])])
     lowest = min(row.number for row in rows)
     run_sql(LOWER_FLOOR, [lowest, run.id, lowest])
     return change
+
+
+def _forget_failures(run: Run, rows: Sequence[Row]) -> None:
+    """Take the failed ones among locked tasks out of the counts by error."""
+    gone = failures.of_tasks([row.id for row in rows if row.state == TaskState.FAILED])
+    failures.add(run.id, Counter({one: -count for one, count in gone.items()}))
 
 
 FINISH = """
@@ -132,6 +143,9 @@ def end(run: Run, ended: dict[int, tuple[Row, Ending]], *, change: Counts) -> li
             _wait_again(run, rows, change)
         else:
             failed += _retry_or_fail(run, rows, outcome, change)
+    if failed:
+        errors = (attempts.fingerprint(ended[row.id][1].error) for row in failed)
+        failures.add(run.id, Counter(errors))
     return failed
 
 
@@ -185,7 +199,7 @@ def cancel(rows: Sequence[Row], *, why: str) -> Counts:
     return change
 
 
-def put_back(rows: Sequence[Row], state: TaskState) -> Counts:
+def put_back(run: Run, rows: Sequence[Row], state: TaskState) -> Counts:
     """Take a requeue back: locked, waiting tasks become done, failed or cancelled again.
 
     Returns:
@@ -194,6 +208,8 @@ def put_back(rows: Sequence[Row], state: TaskState) -> Counts:
     change = Counts()
     percent = 100.0 if state == TaskState.DONE else None
     _finish(rows, state, percent, change)
+    if state == TaskState.FAILED:
+        failures.add(run.id, failures.of_tasks([row.id for row in rows]))
     return change
 
 

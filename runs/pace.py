@@ -20,9 +20,12 @@ from runs.tallies import Counts
 FRESH = 1.0
 """Seconds for which a look is good enough."""
 CAPACITY = 256
-SOON, LATER = 1.0, 10.0
+SOON, LATER, LATEST = 1.0, 10.0, 30.0
 """Seconds after which a worker asks again: while tasks compute that may come back; while the run
-is paused or closed for a while."""
+is paused or closed for a while; and never later than that."""
+IDLE = 10
+"""Empty-handed answers per second of one process from which on idle workers are told to come more
+seldom: a thousand of them must not keep the farm from its work."""
 
 ACTIVE = """
 SELECT COUNT(DISTINCT worker_id) FROM (
@@ -38,9 +41,29 @@ class Look:
     counts: Counts
     active: int
     at: float
+    mean: float | None = None
+
+
+@dataclass
+class Idlers:
+    """How many workers this process sent away with nothing, in this second and the last."""
+
+    second: int = 0
+    now: int = 0
+    before: int = 0
+
+    def note(self) -> int:
+        """Count one more; answers how many there are in a second."""
+        second = int(time.monotonic())
+        if second != self.second:
+            self.before = self.now if second == self.second + 1 else 0
+            self.second, self.now = second, 0
+        self.now += 1
+        return max(self.now, self.before)
 
 
 _looks: OrderedDict[int, Look] = OrderedDict()
+_idlers = Idlers()
 
 
 def look(run: Run) -> Look:
@@ -59,6 +82,7 @@ def look(run: Run) -> Look:
 def forget() -> None:
     """Forget all looks; for tests."""
     _looks.clear()
+    _idlers.now = _idlers.before = 0
 
 
 def share(run: Run) -> int:
@@ -79,6 +103,14 @@ def fits(run: Run, time_left: float | None) -> bool:
 
 def mean_seconds(run: Run) -> float:
     """The mean duration of the run's attempts over its last thousand minutes of work."""
+    seen = look(run)
+    if seen.mean is None:
+        seen.mean = _mean_seconds(run)
+    return seen.mean
+
+
+def _mean_seconds(run: Run) -> float:
+    """The same, from the database."""
     minutes = Throughput.objects.filter(run=run).order_by("-minute")[:1000]
     total = minutes.aggregate(seconds=Sum("seconds"), done=Sum("done"), failed=Sum("failed"))
     ended = (total["done"] or 0) + (total["failed"] or 0)
@@ -86,7 +118,7 @@ def mean_seconds(run: Run) -> float:
 
 
 def when_to_come_again(runs: list[Run]) -> tuple[float | None, bool]:
-    """For a worker that got less than it wanted: seconds until it should ask again, or the end.
+    """For a worker that got nothing: seconds until it should ask again, or the end.
 
     Returns:
         ``(None, True)`` where all the runs are over, else ``(seconds, False)``.
@@ -94,7 +126,8 @@ def when_to_come_again(runs: list[Run]) -> tuple[float | None, bool]:
     waits = [seconds for run in runs if (seconds := wait(run)) is not None]
     if not waits:
         return None, True
-    return min(waits), False
+    crowd = _idlers.note() / IDLE
+    return min(max(min(waits), crowd), LATEST), False
 
 
 def wait(run: Run) -> float | None:

@@ -172,5 +172,5 @@ def _undo_piece(run: Run, piece: Piece, state: TaskState, event: RunEvent) -> in
     with transaction.atomic():
         rows = moves.lock(run.id, piece.condition + UNTOUCHED, *piece.values, event.at)
         if rows:
-            tallies.add(run.id, moves.put_back(rows, state))
+            tallies.add(run.id, moves.put_back(run, rows, state))
     return len(rows)

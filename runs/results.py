@@ -3,25 +3,24 @@
 import csv
 import io
 import json
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from typing import Any
 
-from runs.attempts import essence
 from runs.dialect import as_datetime, fetch
 from runs.models import Run
 from runs.states import Outcome, TaskState
 
 PAGE = 1000
 
-# The last attempt of each task in a final state, by number: an index scan from where the page ends.
+# The last attempt of each task in a final state, by number: a scan of the index task_in_state from
+# where the page ends. Only waiting tasks have another not_before than 0.
 ENDED = """
 SELECT t.number, a.attempt, w.hostname, a.started, a.ended,
     a.exit_code, a.output, a.error, a.fingerprint, a.log_tail
 FROM runs_task AS t
 JOIN runs_attempt AS a ON a.run_id = t.run_id AND a.number = t.number AND a.attempt = t.attempt
 LEFT JOIN runs_worker AS w ON w.id = a.worker_id
-WHERE t.run_id = %s AND t.state = %s AND t.number > %s
+WHERE t.run_id = %s AND t.state = %s AND t.not_before = 0 AND t.number > %s
 ORDER BY t.number LIMIT %s
 """
 RESULT_FIELDS = ("task", "attempt", "host", "started", "ended", "output")
@@ -104,56 +103,29 @@ ORDER BY a.number, a.attempt LIMIT %s
 """
 
 
-def attempts(run: Run, *, after: tuple[int, int] = (-1, 0), limit: int = 100) -> list[Row]:
-    """The run's ended attempts by task number and attempt, from after one of them on."""
-    return [
-        {**show(row[:10]), "outcome": Outcome(row[10]).label}
-        for row in fetch(ATTEMPTS, [run.id, *after, limit])
-    ]
+MOST_ATTEMPTS = 10_000
+"""Attempts at one task that are shown."""
 
 
-GROUPS = """
-SELECT a.fingerprint, COUNT(*), MIN(a.ended), MAX(a.ended), MAX(a.id)
-FROM runs_attempt AS a JOIN runs_task AS t
-    ON t.run_id = a.run_id AND t.number = a.number AND t.attempt = a.attempt AND t.state = 3
-WHERE a.run_id = %s AND a.fingerprint IS NOT NULL
-GROUP BY a.fingerprint ORDER BY COUNT(*) DESC, a.fingerprint LIMIT %s
-"""
-EXAMPLE = "SELECT number, error FROM runs_attempt WHERE id = %s"
-HOSTS = """
-SELECT w.hostname, COUNT(*) FROM (
-    SELECT worker_id FROM runs_attempt WHERE run_id = %s AND fingerprint = %s LIMIT 10000
-) AS a JOIN runs_worker AS w ON w.id = a.worker_id
-GROUP BY w.hostname ORDER BY COUNT(*) DESC, w.hostname LIMIT 20
-"""
+def attempts(run: Run, *, after: int = -1, limit: int = 100) -> tuple[list[Row], bool]:
+    """The run's ended attempts by task number and attempt, after those of a task.
+
+    The attempts at one task are never torn apart: there are fewer than ``limit`` rows where the
+    last task's would not all fit, and more where a single task has more.
+
+    Returns:
+        The rows, and whether there are more.
+    """
+    rows = fetch(ATTEMPTS, [run.id, after, LAST, limit + 1])
+    more = len(rows) > limit
+    if more:
+        cut = rows[limit][0]
+        rows = [row for row in rows if row[0] < cut]
+    if more and not rows:
+        rows = fetch(ATTEMPTS, [run.id, cut, 0, MOST_ATTEMPTS])
+        rows = [row for row in rows if row[0] == cut]
+    return [{**show(row[:10]), "outcome": Outcome(row[10]).label} for row in rows], more
 
 
-@dataclass(frozen=True)
-class Group:
-    """Failed tasks with the same error: how many, when first and last, where, and one in full."""
-
-    fingerprint: int
-    count: int
-    first: str | None
-    last: str | None
-    essence: str
-    task: int
-    error: str | None
-    hosts: dict[str, int]
-
-
-def failure_groups(run: Run, *, limit: int = 50) -> list[Group]:
-    """The run's failed tasks by the fingerprint of their error, the most frequent first."""
-    return [_group(run, *row) for row in fetch(GROUPS, [run.id, limit])]
-
-
-def _group(run: Run, fingerprint: int, count: int, first: Any, last: Any, example: int) -> Group:
-    """Put one group together."""
-    task, error = fetch(EXAMPLE, [example])[0]
-    hosts = dict(fetch(HOSTS, [run.id, fingerprint]))
-    return Group(
-        fingerprint, count, moment(first), moment(last), essence(error), task, error, hosts
-    )
-
-
-Stream = Callable[[Run], Iterator[Row]]
+LAST = 2**31 - 1
+"""The largest attempt number that there can be."""

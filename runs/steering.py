@@ -8,17 +8,19 @@ from contextlib import suppress
 from typing import Any
 
 from django.db import transaction
-from django.db.models.functions import Now
+from django.db.models.functions import Coalesce, Now
 
 from runs import events, moves, policy, reports, tallies
 from runs.errors import StateConflict
-from runs.models import Run
-from runs.pieces import Piece, pieces
+from runs.models import Run, RunEvent
+from runs.pieces import PIECE
 from runs.retrying import rerun_on_conflict
 from runs.states import RunState, TaskState
 from runs.tallies import Counts
 
 OPEN_STATES = (TaskState.WAITING, TaskState.COMPUTING)
+PIECES = 4
+"""Pieces of a run that are cancelled on somebody else's call, a sweep's or a report's."""
 
 
 def pause(*, run: Run, who: str = events.POLICY, why: str = "") -> None:
@@ -76,22 +78,60 @@ def cancel(*, run: Run, who: str = events.POLICY, why: str = "", what: str = "ca
     Raises:
         StateConflict: the run is cancelled already.
     """
-    _set_state(run, RunState.CANCELLED, {RunState.ACTIVE, RunState.PAUSED}, what, who, why)
+    _call_off(run, what, who, why)
+    return finish_cancelling(run)
+
+
+def _call_off(run: Run, what: str, who: str, why: str) -> None:
+    """Set a run to cancelled; its tasks follow.
+
+    Raises:
+        StateConflict: it is cancelled already.
+    """
+    start = {RunState.ACTIVE, RunState.PAUSED}
+    _set_state(run, RunState.CANCELLED, start, what, who, why, unfinished=True)
+
+
+def cancel_by_policy(run: Run, *, why: str, what: str = "cancel") -> None:
+    """Cancel a run on somebody's call, who must not wait for millions of tasks.
+
+    The first pieces go at once, the sweep calls off the rest.
+    """
+    with suppress(StateConflict):  # somebody may be faster
+        _call_off(run, what, events.POLICY, why)
+        finish_cancelling(run, PIECES)
+
+
+def finish_cancelling(run: Run, most: int | None = None) -> int:
+    """Call off the tasks of a cancelled run, ``most`` pieces of them; answers how many tasks.
+
+    A sweep does it until nothing is left, for somebody may have been claiming just then, and who
+    cancels may be cut short.
+    """
+    event = events.latest(run, "cancel", "expire")
+    who = event.who if event else ""
     reason = f"cancelled by {who}" if who else "cancelled by the run's policy"
-    count = sum(_cancel_piece(run, piece, reason) for piece in pieces(run, OPEN_STATES))
-    last = events.latest(run, what)
-    if last is not None:
-        last.tasks = count
-        last.save(update_fields=["tasks"])
+    count, left = 0, most
+    for state in OPEN_STATES:
+        while left != 0 and (some := _cancel_some(run, state, reason)):
+            count += some
+            left = None if left is None else left - 1
+    if event and count:
+        RunEvent.objects.filter(pk=event.pk).update(tasks=Coalesce("tasks", 0) + count)
     return count
 
 
 @rerun_on_conflict
-def _cancel_piece(run: Run, piece: Piece, why: str) -> int:
-    """Cancel one piece of a run in a transaction of its own."""
+def _cancel_some(run: Run, state: TaskState, why: str) -> int:
+    """Cancel some tasks of one state in a transaction of its own, unless the run is revived."""
     with transaction.atomic():
-        locked = moves.lock(run.id, piece.condition, *piece.values)
-        rows = [row for row in locked if row.state in OPEN_STATES]
+        rows = [
+            row
+            for row in moves.lock(run.id, moves.SOME, run.id, state, PIECE)
+            if row.state in OPEN_STATES
+        ]
+        if not Run.objects.filter(pk=run.pk, state=RunState.CANCELLED).exists():
+            return 0
         if rows:
             tallies.add(run.id, moves.cancel(rows, why=why))
     return len(rows)
@@ -150,8 +190,7 @@ def _judge_failures(run: Run) -> None:
         return
     why = f"{counts.failed} tasks failed"
     if run.fail_now:
-        with suppress(StateConflict):  # somebody may be faster
-            cancel(run=run, why=why)
+        cancel_by_policy(run, why=why)
     else:
         _hold(run, why)
 
@@ -170,8 +209,20 @@ def _hold(run: Run, why: str) -> None:
         pause(run=run, why=why)
 
 
+def finish_cancelled() -> int:
+    """Go on with cancelling, some pieces a run; answers how many tasks were called off."""
+    runs = list(Run.objects.filter(unfinished=True).order_by("id")[:20])
+    count = 0
+    for run in runs:
+        some = finish_cancelling(run, PIECES) if run.state == RunState.CANCELLED else 0
+        if some == 0:
+            Run.objects.filter(pk=run.pk).update(unfinished=False)
+        count += some
+    return count
+
+
 def expire_runs() -> int:
-    """Cancel what is left of the runs whose window has passed; answers how many runs."""
+    """Cancel the runs whose window has passed while something is left; answers how many runs."""
     late = Run.objects.kept().filter(
         state__in=[RunState.ACTIVE, RunState.PAUSED], expire_at__lte=Now()
     )
@@ -179,6 +230,5 @@ def expire_runs() -> int:
     runs = list(late.order_by("id")[:100])
     for run in runs:
         why = f"its time was up at {run.expire_at:%Y-%m-%d %H:%M} UTC"
-        with suppress(StateConflict):  # another sweep may be faster
-            cancel(run=run, why=why, what="expire")
+        cancel_by_policy(run, why=why, what="expire")
     return len(runs)

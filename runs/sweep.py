@@ -8,6 +8,7 @@ Each step is bounded; what is left over is the next sweep's.
 import logging
 import time
 from dataclasses import dataclass
+from datetime import timedelta
 
 from django.db import OperationalError, transaction
 
@@ -28,9 +29,20 @@ MOST = 1000
 SILENT_AT_LEAST = 30
 """A worker is lost after three of its intervals, and never before so many seconds."""
 
+PIECES = 4
+"""Pieces of a run that one sweep cancels or deletes: it rides on somebody's call."""
+UNDISTURBED = timedelta(minutes=15)
+"""A deletion that is so old has been cut short."""
+AWAY = 600
+"""Seconds without a sweep after which the farm was away, for callers that promised nothing."""
+
 _next = 0.0
 
-TURN = "UPDATE runs_sweeplock SET began = {now} WHERE began < {sweep_before}"
+TURN = """
+UPDATE runs_sweeplock SET began = {now},
+    resumed = CASE WHEN began < {long_ago} THEN {now} ELSE resumed END
+WHERE began < {sweep_before}
+"""
 
 
 @dataclass
@@ -42,28 +54,39 @@ class Swept:
     overdue: int = 0
     woken: int = 0
     expired: int = 0
+    cancelled: int = 0
     deleted: int = 0
 
 
-def sweep_now_and_then() -> Swept | None:
-    """Sweep if it is time and nobody else does; never in the way of the call that it rides on."""
+def sweep_now_and_then(heartbeat: float | None) -> Swept | None:
+    """Sweep if it is time and nobody else does; never in the way of the call that it rides on.
+
+    Args:
+        heartbeat: the seconds between signs of life that the caller promised, if it did.
+    """
     global _next
     now = time.monotonic()
     if now < _next:
         return None
     _next = now + EVERY
     try:
-        return sweep() if my_turn() else None
+        return sweep() if my_turn(heartbeat) else None
     except OperationalError as error:
         log.warning("The sweep was cut short: %s", error)
         return None
 
 
-def my_turn() -> bool:
-    """Take the next sweep, unless somebody took it within the last seconds."""
+def my_turn(heartbeat: float | None = None) -> bool:
+    """Take the next sweep, unless somebody took it within the last seconds.
+
+    Where the last one is so long ago that the caller would be lost by now, had it been silent since
+    then of its own accord, the farm itself was away; so nobody else's silence counts from before,
+    and a thousand workers that come back one after the other find their tasks still theirs.
+    """
     if not SweepLock.objects.exists():
         SweepLock.objects.get_or_create(pk=1)
-    return bool(run_sql(TURN, []))
+    away = AWAY if heartbeat is None else max(SILENT_AT_LEAST, 3 * heartbeat)
+    return bool(run_sql(TURN, [away]))
 
 
 def sweep() -> Swept:
@@ -73,17 +96,20 @@ def sweep() -> Swept:
         lost = give_up(worker_id)
         swept.lost_workers += lost is not None
         swept.lost_tasks += lost or 0
-    for run in Run.objects.kept().filter(task_timeout__isnull=False, state="active")[:MOST]:
-        swept.overdue += end_overdue(run)
+    for run_id in fetch(OVERDUE, [MOST]):
+        swept.overdue += end_overdue(Run.objects.get(pk=run_id[0]))
     swept.woken = wake()
     swept.expired = steering.expire_runs()
-    swept.deleted = lifecycle.sweep_deleted()
+    swept.cancelled = steering.finish_cancelled()
+    swept.deleted = lifecycle.sweep_deleted(after=UNDISTURBED, pieces=PIECES)
     return swept
 
 
 SILENT = """
 SELECT id FROM runs_worker
-WHERE heartbeat IS NOT NULL AND gone IS NULL AND last_seen < {silent_since}
+WHERE heartbeat IS NOT NULL AND gone IS NULL
+    AND last_seen < {half_a_minute_ago} AND last_seen < {silent_since}
+    AND NOT EXISTS (SELECT 1 FROM runs_sweeplock WHERE resumed >= {silent_since})
 ORDER BY last_seen LIMIT %s
 """
 
@@ -97,7 +123,9 @@ STILL_SILENT = """
 SELECT id FROM runs_worker
 WHERE id = %s AND gone IS NULL AND last_seen < {silent_since} {for_update}
 """
-RUNS_HELD = "SELECT DISTINCT run_id FROM runs_task WHERE worker_id = %s AND state = 1"
+RUNS_HELD = """
+SELECT DISTINCT run_id FROM runs_task WHERE worker_id = %s AND state = 1 ORDER BY run_id
+"""
 
 
 @rerun_on_conflict
@@ -150,6 +178,15 @@ WHY = {
 }
 
 
+# All tasks in hand lie in the small index task_held.
+OVERDUE = """
+SELECT DISTINCT t.run_id FROM runs_task AS t JOIN runs_run AS r ON r.id = t.run_id
+WHERE t.state = 1 AND r.task_timeout IS NOT NULL AND r.deleted IS NULL
+    AND t.started < {timed_out}
+LIMIT %s
+"""
+
+
 def end_overdue(run: Run) -> int:
     """End the attempts that take longer than the run allows; answers how many."""
     count, failed = _end_overdue(run)
@@ -167,30 +204,28 @@ def _end_overdue(run: Run) -> tuple[int, bool]:
 
 DUE = """
 SELECT run_id, id, number FROM runs_task
-WHERE run_id = %s AND state = 0 AND not_before BETWEEN 1 AND {clock}
-ORDER BY id LIMIT %s {skip_locked}
+WHERE state = 0 AND not_before > 0 AND not_before <= {clock}
+ORDER BY not_before LIMIT %s {skip_locked}
 """
 WAKE = "UPDATE runs_task SET not_before = 0 WHERE id {in_list}"
 
 
+@rerun_on_conflict
 def wake() -> int:
     """Let tasks whose backoff is over wait like all others; answers how many."""
-    retrying = Run.objects.kept().filter(error_attempts__gt=1, backoff__gt=0, state="active")
-    return sum(wake_run(run) for run in retrying[:MOST])
-
-
-@rerun_on_conflict
-def wake_run(run: Run) -> int:
-    """Wake the tasks of one run."""
     with transaction.atomic():
-        rows = fetch(DUE, [run.id, MOST])
+        rows = fetch(DUE, [MOST])
+        lowest: dict[int, int] = {}
+        for run_id, _, number in rows:
+            lowest[run_id] = min(number, lowest.get(run_id, number))
         if rows:
-            lowest = min(row[2] for row in rows)
             run_sql(WAKE, [as_list([row[1] for row in rows])])
-            run_sql(moves.LOWER_FLOOR, [lowest, run.id, lowest])
+        for run_id in sorted(lowest):
+            run_sql(moves.LOWER_FLOOR, [lowest[run_id], run_id, lowest[run_id]])
     return len(rows)
 
 
+@rerun_on_conflict
 def sign_off(worker: Worker) -> int:
     """A worker says good-bye: what it holds waits again; answers how many tasks."""
     released = 0

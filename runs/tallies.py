@@ -209,22 +209,6 @@ def recount(run_id: int) -> Counts:
     return counts
 
 
-def check(run_id: int, *, repair: bool = False) -> dict[str, tuple[int, int]]:
-    """Compare the kept counts with a recount of the same moment, and mend them if asked to.
-
-    Mending adds the difference, as every other writer adds its change, so that it is exact even
-    while tasks are moving.
-
-    Returns:
-        Where they differed: name → (kept, counted); empty for a run in order.
-    """
-    with one_snapshot():
-        found = differences(read(run_id), recount(run_id))
-    if found and repair:
-        add(run_id, Counts(**{name: counted - kept for name, (kept, counted) in found.items()}))
-    return found
-
-
 @contextmanager
 def one_snapshot() -> Iterator[None]:
     """A transaction in which all reads see the same moment."""

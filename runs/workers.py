@@ -50,7 +50,8 @@ def register(
 
 SEEN = "UPDATE runs_worker SET last_seen = {now}, gone = NULL WHERE id = %s"
 FIND = """
-SELECT id, last_seen < {seen_before} OR gone IS NOT NULL FROM runs_worker WHERE uuid = %s AND owner_id = %s
+SELECT id, heartbeat, last_seen < {seen_before} OR gone IS NOT NULL
+FROM runs_worker WHERE uuid = %s AND owner_id = %s
 """
 
 
@@ -66,10 +67,11 @@ def find(*, owner: Any, uuid: str) -> Worker:
         rows = []
     if not rows:
         raise WorkerNotFound(uuid)
-    id, long_ago = rows[0]
+    id, heartbeat, long_ago = rows[0]
     if long_ago:
         run_sql(SEEN, [id])
-    return Worker.from_db("default", ["id", "uuid", "owner_id"], [id, uuid, owner.pk])
+    names = ["id", "uuid", "owner_id", "heartbeat"]
+    return Worker.from_db("default", names, [id, uuid, owner.pk, heartbeat])
 
 
 # A worker holds tasks of few runs, a run has few tasks in flight: both are index scans.

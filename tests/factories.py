@@ -8,7 +8,7 @@ from django.apps import apps
 from django.contrib.auth.models import User
 from rest_framework.test import APIClient
 
-from runs import lifecycle, queue, tallies, workers
+from runs import failures, lifecycle, queue, tallies, workers
 from runs.models import Attempt, Run, Task, Worker
 from runs.states import Outcome, TaskState
 
@@ -63,6 +63,7 @@ def check_books(run: Run) -> None:
     kept, counted = tallies.read(run.id), tallies.recount(run.id)
     assert tallies.differences(kept, counted) == {}
     assert kept.total == run.num_tasks == Task.objects.filter(run=run).count()
+    assert not failures.difference(run.id), "failures by error"
     ended = Attempt.objects.filter(run=run)
     open_attempts = Task.objects.filter(run=run, state=TaskState.COMPUTING).count()
     started = sum(Task.objects.filter(run=run).values_list("attempt", flat=True))

@@ -1,5 +1,6 @@
 """What the views of the API share."""
 
+from collections.abc import Iterator
 from io import BytesIO
 from typing import Any
 
@@ -14,6 +15,8 @@ from rest_framework.views import APIView
 from rest_framework.viewsets import ViewSet
 
 JSON = JSONRenderer()
+MOST_LINE = 2**20
+"""Bytes of a line of NDJSON that are read at once; none of this length is taken."""
 
 
 class FarmViewSet(ViewSet):
@@ -28,7 +31,8 @@ class FarmViewSet(ViewSet):
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         """Check the caller, then take the body in."""
         super().initial(request, *args, **kwargs)
-        take_chunks(request._request)
+        if not is_ndjson(request):
+            take_chunks(request._request)
 
 
 def take_chunks(request: HttpRequest) -> None:
@@ -57,6 +61,33 @@ def drain(stream: Any) -> None:
             return
 
 
+NDJSON = "application/x-ndjson"
+
+
+def is_ndjson(request: Request) -> bool:
+    """Whether the body is a stream of lines, which is never taken in as a whole."""
+    kind = str(request.META.get("CONTENT_TYPE", ""))
+    return kind.split(";")[0].strip().lower() == NDJSON
+
+
+def body_lines(request: Request) -> Iterator[bytes]:
+    """The body line by line; a line that is far too long comes in pieces.
+
+    Raises:
+        ParseError: it was cut off, or its chunks are garbled.
+    """
+    meta = request.META
+    if meta.get("CONTENT_LENGTH") or not meta.get("wsgi.input_terminated"):
+        stream: Any = request._request
+    else:  # in chunks: Django would see no body
+        stream = meta["wsgi.input"]
+    try:
+        while line := stream.readline(MOST_LINE):
+            yield line
+    except OSError as error:
+        raise ParseError("The body was cut off, or its chunks are garbled.") from error
+
+
 class JsonErrors(APIView):
     """A view that answers in another format, but refuses in JSON like all others."""
 
@@ -78,4 +109,5 @@ class SchemaView(JsonErrors, SpectacularAPIView):
 class DocsView(JsonErrors, SpectacularSwaggerSplitView):
     """The schema as a page to read and try."""
 
+    template_name = "api_docs.html"
     url_name = "api-schema"

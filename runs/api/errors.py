@@ -29,6 +29,10 @@ RETRY_AFTER = 5
 """Seconds after which a client may ask again when the database is away."""
 READ_ONLY = "25006"
 """PostgreSQL's read_only_sql_transaction."""
+UNAVAILABLE = (
+    "The database is not available now. Try again; a restart or a deletion that was cut short then "
+    "goes on where it stopped."
+)
 
 
 def handle(error: Exception, context: dict[str, Any]) -> Response | None:
@@ -76,12 +80,13 @@ def will_pass(error: Error) -> bool:
 
 
 def unavailable(error: Exception) -> Response:
-    """The database is away, full, locked or read-only: nothing was done, asking again is safe."""
+    """The database is away, full, locked or read-only: the call may be sent again.
+
+    One transaction is all of a call but of a restart or a deletion, which work piece by piece.
+    """
     log.error("The database refused: %s", error)
     connection.close_if_unusable_or_obsolete()
-    response = respond(
-        503, "The database is not available now; nothing was changed. Try again.", "unavailable"
-    )
+    response = respond(503, UNAVAILABLE, "unavailable")
     response["Retry-After"] = str(RETRY_AFTER)
     return response
 

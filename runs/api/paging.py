@@ -56,7 +56,12 @@ def page(request: Request, rows: list[dict[str, Any]], limit: int, *, key: str) 
     following = None
     if len(rows) > limit:
         rows = rows[:limit]
-        query = request.query_params.copy()
-        query["after"] = str(rows[-1][key])
-        following = request.build_absolute_uri(f"{request.path}?{query.urlencode()}")
+        following = address(request, rows[-1][key])
     return {"data": rows, "next": following}
+
+
+def address(request: Request, after: object) -> str:
+    """The address of the page that comes after a row."""
+    query = request.query_params.copy()
+    query["after"] = str(after)
+    return request.build_absolute_uri(f"{request.path}?{query.urlencode()}")

@@ -9,7 +9,7 @@ from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from runs import reports, results
+from runs import failures, reports, results
 from runs.api import paging
 from runs.api.base import FarmViewSet
 from runs.api.schema import RUN
@@ -53,7 +53,7 @@ class ResultsViewSet(FarmViewSet):
     def groups(self, request: Request, uuid: str) -> Response:
         """Failed tasks with the same error: how many, first and last, hosts, one in full."""
         run = reports.find_run(request.user, uuid)
-        return Response({"data": [asdict(group) for group in results.failure_groups(run)]})
+        return Response({"data": [asdict(group) for group in failures.groups(run.id)]})
 
     @extend_schema(
         tags=["results"], operation_id="list_attempts", summary="List the attempts of a run",
@@ -61,12 +61,15 @@ class ResultsViewSet(FarmViewSet):
         responses={200: AttemptList},
     )  # fmt: skip
     def attempts(self, request: Request, uuid: str) -> Response:
-        """Ended attempts by task number; `after=N` goes on after task N."""
+        """Ended attempts by task number; `after=N` goes on after task N.
+
+        The attempts at one task always stand on one page.
+        """
         run = reports.find_run(request.user, uuid)
         after, limit = paging.position(request, most=MOST, default=100)
-        last = 2**31 - 1
-        start = (min(after, last), last) if after >= 0 else (-1, 0)
-        return Response({"data": results.attempts(run, after=start, limit=limit)})
+        rows, more = results.attempts(run, after=min(after, results.LAST), limit=limit)
+        following = paging.address(request, rows[-1]["task"]) if more else None
+        return Response({"data": rows, "next": following})
 
 
 def stream(

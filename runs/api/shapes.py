@@ -33,6 +33,7 @@ class EventList(serializers.Serializer[Any]):
     """Events of a run, newest first."""
 
     data = EventOutput(many=True)  # type: ignore[assignment]  # the documented name
+    next = serializers.CharField(allow_null=True, help_text="The address of the next page.")
 
 
 class AppendInput(StrictSerializer):
@@ -45,9 +46,15 @@ class AppendInput(StrictSerializer):
         help_text="Any JSON, 256 KiB each at most.",
     )
 
+    key = StrictCharField(
+        required=False,
+        max_length=64,
+        help_text="Any name for this append: sent again with it, nothing is added twice.",
+    )
+
     def validate(self, attrs: Any) -> Any:
         """Refuse both, and neither."""
-        if len(attrs) != 1:
+        if ("inputs" in attrs) == ("numTasks" in attrs):
             raise serializers.ValidationError({"body": ["Give either inputs or numTasks."]})
         return attrs
 
@@ -107,6 +114,7 @@ class AttemptList(serializers.Serializer[Any]):
     """Ended attempts by task and attempt."""
 
     data = AttemptOutput(many=True)  # type: ignore[assignment]  # the documented name
+    next = serializers.CharField(allow_null=True, help_text="The address of the next page.")
 
 
 class ReportInput(StrictSerializer):

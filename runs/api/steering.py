@@ -9,7 +9,7 @@ from rest_framework.response import Response
 
 from runs import appending, events, explain, reports, restarts, steering
 from runs.api import paging, policies
-from runs.api.base import FarmViewSet
+from runs.api.base import FarmViewSet, body_lines, is_ndjson
 from runs.api.schema import EVENT, RUN, TASK
 from runs.api.serializers import Touched
 from runs.api.shapes import Appended, AppendInput, EventList, ExplanationOutput, ReasonInput
@@ -94,8 +94,9 @@ class SteeringViewSet(FarmViewSet):
         """What people and policy did to the run, newest first; `after=ID` goes on with older."""
         run = reports.find_run(request.user, uuid)
         before, limit = paging.position(request, most=MOST_EVENTS, default=100)
-        found = events.of_run(run, before=before if before >= 0 else None, limit=limit)
-        return Response({"data": [show_event(event) for event in found]})
+        found = events.of_run(run, before=before if before >= 0 else None, limit=limit + 1)
+        rows = [show_event(event) for event in found]
+        return Response(paging.page(request, rows, limit, key="id"))
 
     @extend_schema(
         tags=["steering"], operation_id="undo_event", summary="Undo a restart",
@@ -117,18 +118,24 @@ class SteeringViewSet(FarmViewSet):
         ],
     )  # fmt: skip
     def append(self, request: Request, uuid: str) -> Response:
-        """Add tasks at the end: `numTasks` plain ones, or one for each of `inputs`.
+        """Add tasks at the end: `numTasks` plain ones, or one for each of `inputs`, all or none.
 
-        A run takes tasks until its first claim, and while its policy says `open`.
+        A run takes tasks until its first claim, and while its policy says `open`. A body of type
+        `application/x-ndjson` has one input a line and may be of any length; its tasks become
+        visible in chunks.
         """
-        run = reports.find_run(request.user, uuid)
+        run, who = reports.find_run(request.user, uuid), request.user.get_username()
+        if is_ndjson(request):
+            first, added = appending.append_stream(run=run, lines=body_lines(request), who=who)
+            return Response({"first": first, "tasks": added}, status=201)
         body = AppendInput(data=request.data)
         body.is_valid(raise_exception=True)
         first, added = appending.append(
             run=run,
             num_tasks=body.validated_data.get("numTasks", 0),
             values=body.validated_data.get("inputs"),
-            who=request.user.get_username(),
+            who=who,
+            key=body.validated_data.get("key", ""),
         )
         return Response({"first": first, "tasks": added}, status=201)
 

@@ -7,7 +7,7 @@ from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schem
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from runs import lifecycle, queue, reports, workers
+from runs import lifecycle, queue, reports, sweep, workers
 from runs.api import paging
 from runs.api.base import FarmViewSet
 from runs.api.schema import INFO, RUN, TASK, either
@@ -63,6 +63,7 @@ class TaskViewSet(FarmViewSet):
         """
         worker = workers.find(owner=request.user, uuid=worker_named(request.data))
         claims = queue.claim(run=reports.find_workable(request.user, uuid), worker=worker)
+        sweep.sweep_now_and_then(worker.heartbeat)
         if not claims:
             return Response(status=204)
         one = claims[0]

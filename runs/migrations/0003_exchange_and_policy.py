@@ -70,7 +70,48 @@ class Migration(migrations.Migration):
                     "began",
                     models.DateTimeField(db_default=django.db.models.functions.datetime.Now()),
                 ),
+                (
+                    "resumed",
+                    models.DateTimeField(db_default=django.db.models.functions.datetime.Now()),
+                ),
             ],
+        ),
+        migrations.CreateModel(
+            name="FailureTally",
+            fields=[
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("fingerprint", models.BigIntegerField()),
+                (
+                    "slot",
+                    models.IntegerField(help_text="Which writer's; a slot alone may be negative."),
+                ),
+                ("count", models.IntegerField()),
+                ("first", models.DateTimeField()),
+                ("last", models.DateTimeField()),
+                (
+                    "run",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="failure_tallies",
+                        to="runs.run",
+                    ),
+                ),
+            ],
+            options={
+                "verbose_name_plural": "failure tallies",
+                "constraints": (
+                    models.UniqueConstraint(
+                        fields=("run", "fingerprint", "slot"), name="failure_slot"
+                    ),
+                ),
+            },
         ),
         migrations.CreateModel(
             name="TaskInput",
@@ -181,9 +222,20 @@ class Migration(migrations.Migration):
         ),
         migrations.AddField(
             model_name="run",
-            name="has_inputs",
+            name="unfinished",
             field=models.BooleanField(
-                default=False, editable=False, help_text="Whether any of its tasks has an input."
+                default=False,
+                editable=False,
+                help_text="It is being cancelled: the sweep calls off what is left of its tasks.",
+            ),
+        ),
+        migrations.AddField(
+            model_name="run",
+            name="largest_input",
+            field=models.IntegerField(
+                default=0,
+                editable=False,
+                help_text="Bytes of the largest input of a task; 0: there is none.",
             ),
         ),
         migrations.AddField(
@@ -298,6 +350,36 @@ class Migration(migrations.Migration):
             model_name="task",
             index=models.Index(
                 condition=models.Q(("state", 1)), fields=["worker", "run"], name="task_held"
+            ),
+        ),
+        migrations.AddIndex(
+            model_name="run",
+            index=models.Index(
+                condition=models.Q(("expire_at__isnull", False)),
+                fields=["expire_at"],
+                name="run_expiring",
+            ),
+        ),
+        migrations.AddIndex(
+            model_name="run",
+            index=models.Index(
+                condition=models.Q(("unfinished", True)), fields=["id"], name="run_unfinished"
+            ),
+        ),
+        migrations.AddIndex(
+            model_name="run",
+            index=models.Index(
+                condition=models.Q(("deleted__isnull", False)),
+                fields=["deleted"],
+                name="run_deleted",
+            ),
+        ),
+        migrations.AddIndex(
+            model_name="task",
+            index=models.Index(
+                condition=models.Q(("not_before__gt", 0)),
+                fields=["not_before"],
+                name="task_backoff",
             ),
         ),
         migrations.AddIndex(

@@ -45,6 +45,8 @@ class Run:
     attempt: dict[int, int] = field(default_factory=dict)
     holder: dict[int, str] = field(default_factory=dict)
     inputs: dict[int, Body] = field(default_factory=dict)
+    keys: dict[str, Body] = field(default_factory=dict)
+    events: list[Body] = field(default_factory=list)
     ended: list[dict[str, Body]] = field(default_factory=list)
     state: str = "active"
     reasons: list[tuple[str, str]] = field(default_factory=list)
@@ -265,7 +267,11 @@ class Stub:
         calls: dict[tuple[str, str], Callable[[], Answer]] = {
             ("GET", ""): lambda: _choose(run.info(), seen.query.get("info", "")),
             ("DELETE", ""): lambda: self._delete(run),
-            ("POST", "/restart"): lambda: self._restart(run, seen.query["all"] == "True"),
+            ("POST", "/restart"): lambda: self._restart(run, seen),
+            ("GET", "/events"): lambda: (200, {"data": run.events[::-1], "next": None}),
+            ("POST", "/events/7/undo"): lambda: (200, {"tasks": 3}),
+            ("GET", "/failures/groups"): lambda: (200, {"data": [{"count": 2}]}),
+            ("GET", "/attempts"): lambda: (200, {"data": run.ended, "next": None}),
             ("POST", "/task"): lambda: self._claim(run, seen.body["worker_uuid"]),
             ("POST", "/tasks"): lambda: self._append(run, seen.body),
             ("PATCH", "/policy"): lambda: self._change(run, seen.body),
@@ -298,7 +304,7 @@ class Stub:
     def _steer(self, run: Run, state: str, seen: Seen) -> Answer:
         run.state = state
         run.reasons.append((seen.path.rsplit("/", 1)[1], seen.body.get("reason", "")))
-        return 204, None
+        return (200, {"tasks": len(run.status)}) if state == "cancelled" else (204, None)
 
     def _token(self, seen: Seen) -> Answer:
         scheme, _, value = seen.headers.get("Authorization", "").partition(" ")
@@ -327,12 +333,14 @@ class Stub:
         self.workers[body["uuid"]] = body
         return 201, {"uuid": body["uuid"], "id": len(self.workers)}
 
-    def _restart(self, run: Run, everything: bool) -> Answer:
+    def _restart(self, run: Run, seen: Seen) -> Answer:
+        everything = seen.query["all"] == "True"
         for number, status in enumerate(run.status):
             if everything or status != "done":
                 run.status[number] = "waiting"
                 run.percent[number] = 0.0 if everything else run.percent[number]
-        return 204, None
+        run.events.append({"id": 7, "what": "restart"})
+        return (200, {"tasks": 2}) if seen.body else (204, None)
 
     def _claim(self, run: Run, worker: str) -> Answer:
         if worker not in self.workers:
@@ -351,8 +359,11 @@ class Stub:
     # ---- the exchange
 
     def _append(self, run: Run, body: dict[str, Body]) -> Answer:
+        if body["key"] in run.keys:
+            return 201, run.keys[body["key"]]
         first = len(run.status)
         more = len(body["inputs"]) if "inputs" in body else body["numTasks"]
+        run.keys[body["key"]] = {"first": first, "tasks": more}
         run.status += ["waiting"] * more
         run.percent += [0.0] * more
         run.inputs.update(enumerate(body.get("inputs", []), first))

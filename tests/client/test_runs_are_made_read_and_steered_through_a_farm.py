@@ -6,13 +6,14 @@ import json
 import pickle
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from taskfarm_clock import FakeClock
-from taskfarm_stub import Exchange, Fault, Stub, answer, drop_after, drop_before
+from taskfarm_stub import Fault, Stub, answer, drop_after, drop_before
 from taskfarm_worker import (
-    AnswerLostError,
     ConfigurationError,
+    ConflictError,
     Farm,
     InvalidArgumentError,
     NotFoundError,
@@ -59,12 +60,12 @@ def test_inputs_are_streamed_in_pieces_and_the_run_is_closed_then(stub: Stub) ->
     sent: list[int] = []
 
     def inputs() -> Iterator[int]:
-        for number in range(12_000):
+        for number in range(50_000):
             sent.append(stub.count("POST", "/tasks"))
             yield number
 
     run = farm_of(stub).create_run(inputs=inputs())
-    assert stub.runs[run.uuid].inputs == dict(enumerate(range(12_000)))
+    assert stub.runs[run.uuid].inputs == dict(enumerate(range(50_000)))
     assert stub.count("POST", "/tasks") == 3
     assert sent[-1] == 2, "the first pieces leave before the last input is made"
     assert stub.runs[run.uuid].labels["open"] is False
@@ -93,18 +94,6 @@ def test_an_append_whose_answer_is_lost_adds_its_tasks_once(stub: Stub, fault: F
     stub.fault("POST", "/tasks", fault)
     assert run.append(["a", "b", "c"]) == 3
     assert stub.runs[run.uuid].inputs == {2: "a", 3: "b", 4: "c"}
-
-
-def test_an_append_whose_fate_cannot_be_told_says_so(stub: Stub) -> None:
-    run = farm_of(stub).create_run(tasks=2, open=True)
-
-    def others_append_too(exchange: Exchange) -> None:
-        stub.runs[run.uuid].status.append("waiting")
-        exchange.drop()
-
-    stub.fault("POST", "/tasks", others_append_too)
-    with pytest.raises(AnswerLostError, match="look at the size of the run"):
-        run.append(["a", "b", "c"])
 
 
 def test_plain_tasks_are_appended_by_number(stub: Stub) -> None:
@@ -141,11 +130,23 @@ def test_steering_sends_the_reason(stub: Stub) -> None:
     assert stub.runs[run.uuid].reasons == [
         ("pause", "disk is full"), ("resume", ""), ("cancel", "wrong input"),
     ]  # fmt: skip
-    run.restart(everything=True)
+    assert run.restart(everything=True) == 2
     assert stub.last("POST", "/restart").query == {"all": "True"}
     assert run.explain(0) == {"code": "waiting", "reason": "because"}
     run.delete()
     assert not stub.runs
+
+
+def test_a_restart_takes_a_selection_and_can_be_undone(stub: Stub) -> None:
+    run = farm_of(stub).create_run(4)
+    with pytest.raises(ConflictError, match="nothing to undo"):
+        run.undo()
+    age = timedelta(minutes=2)
+    run.restart(states=["failed"], tasks="0-2", host="n1", older_than=age, reason="disk")
+    assert stub.last("POST", "/restart").body == {
+        "status": ["failed"], "tasks": "0-2", "host": "n1", "olderThan": 120, "reason": "disk",
+    }  # fmt: skip
+    assert run.undo() == 3
 
 
 def test_wait_ends_with_the_run(stub: Stub, clock: FakeClock) -> None:
@@ -166,6 +167,40 @@ def test_results_are_read_line_by_line(stub: Stub) -> None:
     stub.runs[run.uuid].ended = rows
     assert list(run.results()) == rows
     assert list(run.failures()) == []
+
+
+def test_lists_of_a_run_are_read(stub: Stub) -> None:
+    run = farm_of(stub).create_run(2)
+    stub.runs[run.uuid].ended = [{"task": 0, "status": "done"}]
+    assert list(run.attempts()) == [{"task": 0, "status": "done"}]
+    assert run.failure_groups() == [{"count": 2}]
+    assert list(run.events()) == []
+
+
+def test_results_are_saved_whole_or_not_at_all(stub: Stub, tmp_path: Path) -> None:
+    run = farm_of(stub).create_run(2)
+    stub.runs[run.uuid].ended = [{"task": n, "status": "done", "output": n} for n in range(2)]
+    file = tmp_path / "out.ndjson"
+    assert run.save(file) == 2
+    assert [json.loads(line)["output"] for line in file.read_text().splitlines()] == [0, 1]
+    with pytest.raises(InvalidArgumentError, match="tells no format"):
+        run.save(tmp_path / "out.txt")
+    with pytest.raises(InvalidArgumentError, match='must be "results" or'):
+        run.save(tmp_path / "out.csv", "nothing")
+    assert [one.name for one in tmp_path.iterdir()] == ["out.ndjson"]
+
+
+def test_results_become_parquet(stub: Stub, tmp_path: Path) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet")
+    run = farm_of(stub).create_run(2)
+    stub.runs[run.uuid].ended = [
+        {"task": n, "status": "done", "output": {"mean": n}} for n in range(2)
+    ]
+    assert run.save(tmp_path / "out.parquet") == 2
+    read = parquet.read_table(tmp_path / "out.parquet").to_pylist()
+    assert [(one["task"], json.loads(one["output"])) for one in read] == [
+        (0, {"mean": 0}), (1, {"mean": 1}),
+    ]  # fmt: skip
 
 
 def test_results_that_are_cut_off_are_no_results(stub: Stub) -> None:

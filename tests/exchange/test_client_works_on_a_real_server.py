@@ -14,7 +14,7 @@ from django.db import connection
 from django.utils import timezone
 from taskfarm_worker import Farm, Run, Summary, Task, connect
 
-from runs import tallies
+from runs import books
 from runs.models import Attempt, SweepLock, Worker
 from runs.models import Run as Kept
 from runs.models import Task as Row
@@ -59,7 +59,7 @@ def endings(run: Run) -> list[tuple[int, int, int]]:
 
 def in_order(run: Run) -> bool:
     """Whether the kept counts are those of the tasks."""
-    return tallies.check(Kept.objects.get(uuid=run.uuid).id) == {}
+    return books.check(Kept.objects.get(uuid=run.uuid).id) == {}
 
 
 class Working:

@@ -5,7 +5,7 @@ from django.contrib.auth.models import User
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from runs import lifecycle, queue, reports, tallies
+from runs import books, lifecycle, queue, reports, tallies
 from runs.models import Run, Tally, Throughput
 from runs.states import Outcome
 from runs.tallies import Counts
@@ -83,15 +83,15 @@ def test_a_write_to_a_slot_that_is_being_folded_is_not_lost(alice: User) -> None
 def test_a_recount_finds_and_mends_what_is_wrong(alice: User) -> None:
     run, worker = factories.run(alice, 9), factories.worker(alice)
     factories.advance(run, worker, done=2, failed=1, computing=1)
-    assert tallies.check(run.id) == {}
+    assert books.check(run.id) == {}
     first = run.tallies.first()
     assert first is not None
     Tally.objects.filter(pk=first.pk).update(done=7, settled_percent=3)
-    found = tallies.check(run.id)
+    found = books.check(run.id)
     assert found["done"] == (7, 2)
     assert found["settled_percent"][1] == 2 * 100_000_000
-    assert tallies.check(run.id, repair=True) == found
-    assert tallies.check(run.id) == {}
+    assert books.check(run.id, repair=True) == found
+    assert books.check(run.id) == {}
     factories.check_books(run)
 
 

@@ -4,7 +4,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.db import transaction
 
-from runs import lifecycle, moves, pieces, queue, restarts, tallies
+from runs import books, lifecycle, moves, pieces, queue, restarts, tallies
 from runs.errors import RunNotFound
 from runs.models import Attempt, Run, Tally, Task, Throughput
 from runs.states import Outcome, RunState, TaskState
@@ -34,7 +34,7 @@ def test_restarts_while_four_workers_claim_lose_nothing(alice: User) -> None:
 
 def factories_check_tallies(run: Run) -> None:
     """Kept and counted agree at one moment, even while tasks move."""
-    assert tallies.check(run.id) == {}
+    assert books.check(run.id) == {}
 
 
 def test_a_deletion_while_four_workers_report_leaves_no_row(alice: User) -> None:
@@ -80,7 +80,7 @@ def test_a_deletion_that_was_cut_short_hides_the_run_and_can_be_finished(
     assert lifecycle.sweep_deleted() == 1
     assert factories.count_rows() == {
         "Run": 0, "Worker": 0, "Task": 0, "TaskInput": 0, "Attempt": 0, "Tally": 0,
-        "Throughput": 0, "RunEvent": 0, "SweepLock": 0,
+        "Throughput": 0, "FailureTally": 0, "RunEvent": 0, "SweepLock": 0,
     }  # fmt: skip
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from runs import lifecycle, tallies
+from runs import books, lifecycle
 from runs.management.runs import find_run, with_bar
 from runs.models import Run
 
@@ -36,7 +36,7 @@ class Command(BaseCommand):
 
     def check_run(self, run: Run, *, repair: bool) -> bool:
         """Check one run; answers whether its tallies were wrong."""
-        differences = tallies.check(run.id, repair=repair)
+        differences = books.check(run.id, repair=repair)
         for name, (kept, counted) in differences.items():
             self.stderr.write(f"{run.uuid.hex} {name}: kept {kept}, counted {counted}")
         return bool(differences)

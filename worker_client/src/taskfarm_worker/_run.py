@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import json
+import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from uuid import uuid4
 
 import requests
 
-from . import _config, _policy, _work
-from ._answers import Json, json_object
-from ._errors import AnswerLostError, InvalidArgumentError, UnexpectedAnswerError
+from . import _config, _policy, _rows, _work
+from ._answers import Json, json_object, member
+from ._errors import ConflictError, InvalidArgumentError
 from ._farm import _whole
-from ._session import Call, Repeat, ServerSession, plain
+from ._inputs import chunks
+from ._rows import Row
+from ._session import Call, Repeat, ServerSession
 from ._work import Function, Job, Summary, TimeLeft
 from ._worker import WORK_PATIENCE
-
-CHUNK = 5000
-CHUNK_BYTES = 4 * 2**20
-"""Inputs that are sent at once: so many, and so many bytes."""
-
-MOST_INPUT = 256 * 1024
 
 FIRST_LOOK, LONGEST_LOOK = 0.2, 5.0
 """Seconds between two looks of `wait`, which get longer."""
@@ -153,29 +152,15 @@ class Run:
         if (inputs is None) == (tasks is None):
             raise InvalidArgumentError("Give either inputs or tasks.")
         if inputs is None:
-            self._append(json.dumps({"numTasks": _whole(tasks, "tasks")}), 0, 0)
-            return _whole(tasks, "tasks")
-        count, before = 0, self.progress.total
-        for texts in _chunks(inputs):
-            self._append(f'{{"inputs": [{",".join(texts)}]}}', before + count, len(texts))
-            count += len(texts)
-        return count
+            return self._append(f'"numTasks": {_whole(tasks, "tasks")}')
+        return sum(self._append(f'"inputs": [{",".join(texts)}]') for texts in chunks(inputs))
 
-    def _append(self, body: str, before: int, more: int) -> None:
-        """Add some tasks; where the answer is lost, the size of the run tells what happened."""
-        doubt = "The tasks may have been added all the same: look at the size of the run first."
+    def _append(self, what: str) -> int:
+        """Add some tasks. It may be repeated: the server knows the key, and adds them once."""
+        content = f'{{{what}, "key": "{uuid4().hex}"}}'.encode()
         path = f"runs/{self.uuid}/tasks"
-        call = Call("POST", path, content=body.encode(), slow=True, doubt=doubt)
-        while True:
-            try:
-                self._server.call(call)
-                return
-            except AnswerLostError:
-                total = self.progress.total
-                if more and total == before + more:
-                    return
-                if not more or total != before:
-                    raise
+        call = Call("POST", path, content=content, slow=True, repeat=Repeat.FREELY)
+        return int(member(self._server.call(call), "tasks"))
 
     # ---- look
 
@@ -221,7 +206,7 @@ class Run:
             step = min(LONGEST_LOOK, step * 1.5)
         return progress
 
-    def results(self) -> Iterator[dict[str, Json]]:
+    def results(self) -> Iterator[Row]:
         """Go through the results of the tasks that are done, by number, in constant memory.
 
         Yields:
@@ -230,9 +215,9 @@ class Run:
         Raises:
             UnexpectedAnswerError: the stream is cut off or garbled.
         """
-        return self._stream("results")
+        return _rows.stream(self._server, f"runs/{self.uuid}/results")
 
-    def failures(self) -> Iterator[dict[str, Json]]:
+    def failures(self) -> Iterator[Row]:
         """Go through the tasks that are failed, by number, in constant memory.
 
         Yields:
@@ -241,17 +226,50 @@ class Run:
         Raises:
             UnexpectedAnswerError: the stream is cut off or garbled.
         """
-        return self._stream("failures")
+        return _rows.stream(self._server, f"runs/{self.uuid}/failures")
 
-    def _stream(self, what: str) -> Iterator[dict[str, Json]]:
-        call = Call("GET", f"runs/{self.uuid}/{what}", stream=True, slow=True)
-        with self._server.call(call) as answer:
-            try:
-                for line in answer.iter_lines(chunk_size=65536):
-                    if line:
-                        yield _row(line, answer.url)
-            except requests.RequestException as error:
-                raise UnexpectedAnswerError(f"GET {answer.url}: cut off: {error}.") from None
+    def failure_groups(self) -> list[Row]:
+        """The failed tasks by their error, the most frequent first.
+
+        Returns:
+            per error a dictionary with its `fingerprint`, `count`, `essence`, `hosts` and so on.
+        """
+        call = Call("GET", f"runs/{self.uuid}/failures/groups")
+        return list(json_object(self._server.call(call))["data"])
+
+    def attempts(self) -> Iterator[Row]:
+        """Go through all attempts that have ended, by task and attempt.
+
+        Yields:
+            per attempt a dictionary with `task`, `attempt`, `outcome` and so on.
+        """
+        return _rows.pages(self._server, f"runs/{self.uuid}/attempts?limit=1000")
+
+    def events(self) -> Iterator[Row]:
+        """Go through what people and policy did to the run, newest first.
+
+        Yields:
+            per event a dictionary with `id`, `at`, `who`, `what`, `why`, `tasks`.
+        """
+        return _rows.pages(self._server, f"runs/{self.uuid}/events?limit=100")
+
+    def save(self, file: str | os.PathLike[str], what: str = "results") -> int:
+        """Write results or failures into a file, in constant memory.
+
+        Args:
+            file: where to; its ending tells the format: .ndjson, .csv or .parquet (which needs
+                pyarrow, and keeps outputs as JSON text). It is there only once it is complete.
+            what: "results" or "failures".
+
+        Returns:
+            how many rows were written.
+
+        Raises:
+            InvalidArgumentError: one of the arguments makes no sense, or pyarrow is missing.
+        """
+        if what not in ("results", "failures"):
+            raise InvalidArgumentError(f'what is {what!r}; it must be "results" or "failures".')
+        return _rows.save(self._server, f"runs/{self.uuid}/{what}", Path(file))
 
     def explain(self, task: int) -> dict[str, Json]:
         """Tell why a task is where it is.
@@ -278,25 +296,69 @@ class Run:
             Call("PATCH", f"runs/{self.uuid}/policy", body=body, repeat=Repeat.FREELY)
         )
 
-    def restart(self, everything: bool = False) -> None:
-        """Put tasks back to waiting.
+    def restart(
+        self,
+        everything: bool = False,
+        *,
+        states: Iterable[str] = (),
+        tasks: str = "",
+        fingerprint: int | None = None,
+        host: str = "",
+        older_than: float | timedelta | None = None,
+        reason: str = "",
+    ) -> int:
+        """Put tasks back to waiting; within ten minutes `undo` takes that back.
 
         Args:
             everything: False for all tasks that are not done, which keep their percentages; True
                 for all tasks, from 0.
+            states: only tasks in these states, in place of those that `everything` means.
+            tasks: only these numbers, such as "0-99,200".
+            fingerprint: only tasks whose last attempt had this error; see `failure_groups`.
+            host: only tasks whose last worker ran on this host.
+            older_than: only tasks of which nothing was heard for so long, in seconds.
+            reason: why, for others to read.
+
+        Returns:
+            how many tasks were put back.
 
         Raises:
             AnswerLostError: it is unknown whether the run was restarted.
         """
-        self._server.call(
+        told = {
+            "status": list(states),
+            "tasks": tasks,
+            "fingerprint": fingerprint,
+            "host": host,
+            "older_than": older_than,
+        }
+        given = {name: value for name, value in told.items() if value not in (None, "", [])}
+        answer = self._server.call(
             Call(
                 "POST",
                 f"runs/{self.uuid}/restart",
                 params={"all": str(bool(everything))},
+                body={**_policy.fields(given), "reason": reason},
                 slow=True,
                 doubt="The run may have been restarted all the same: look at its progress first.",
             )
         )
+        return int(member(answer, "tasks"))
+
+    def undo(self) -> int:
+        """Take the last restart back, for the tasks that nothing has moved since.
+
+        Returns:
+            how many tasks are again what they were.
+
+        Raises:
+            ConflictError: there is none, it was more than ten minutes ago, or it was of one task.
+        """
+        last = next((event for event in self.events() if event["what"] == "restart"), None)
+        if last is None:
+            raise ConflictError(f"{self!r} has not been restarted, so there is nothing to undo.")
+        call = Call("POST", f"runs/{self.uuid}/events/{last['id']}/undo", slow=True)
+        return int(member(self._server.call(call), "tasks"))
 
     def pause(self, reason: str = "") -> None:
         """Hand out no more tasks until `resume`; what is computing goes on.
@@ -314,58 +376,23 @@ class Run:
         """
         self._steer("resume", reason)
 
-    def cancel(self, reason: str = "") -> None:
+    def cancel(self, reason: str = "") -> int:
         """Call off everything that waits or computes.
 
         Args:
             reason: why, for others to read.
-        """
-        self._steer("cancel", reason)
 
-    def _steer(self, what: str, reason: str) -> None:
+        Returns:
+            how many tasks were called off.
+        """
+        return int(member(self._steer("cancel", reason), "tasks"))
+
+    def _steer(self, what: str, reason: str) -> requests.Response:
         doubt = f"It may have happened all the same: look at the state before another {what}."
         path = f"runs/{self.uuid}/{what}"
         body = {"reason": reason} if reason else {}
-        self._server.call(Call("POST", path, body=body, slow=True, doubt=doubt))
+        return self._server.call(Call("POST", path, body=body, slow=True, doubt=doubt))
 
     def delete(self) -> None:
         """Delete the run with all its tasks and results, for good."""
         self._server.call(Call("DELETE", f"runs/{self.uuid}", already=(404, ""), slow=True))
-
-
-def _chunks(inputs: Iterable[Json]) -> Iterator[list[str]]:
-    """Encode inputs, in pieces of bounded size."""
-    texts: list[str] = []
-    size = 0
-    for index, value in enumerate(inputs):
-        text = _encode(value, index)
-        if texts and (len(texts) == CHUNK or size + len(text) > CHUNK_BYTES):
-            yield texts
-            texts, size = [], 0
-        texts.append(text)
-        size += len(text)
-    if texts:
-        yield texts
-
-
-def _encode(value: Json, index: int) -> str:
-    try:
-        text = json.dumps(value, allow_nan=False, default=plain, separators=(",", ":"))
-    except (TypeError, ValueError, RecursionError) as error:
-        raise InvalidArgumentError(f"Input {index} cannot be sent as JSON: {error}.") from None
-    if len(text) > MOST_INPUT:
-        raise InvalidArgumentError(
-            f"Input {index} has {len(text)} bytes, and {MOST_INPUT} at most are kept. Put the data "
-            "into a file, and its path into the input."
-        )
-    return text
-
-
-def _row(line: bytes, url: str) -> dict[str, Json]:
-    try:
-        row = json.loads(line)
-    except ValueError:
-        row = None
-    if not isinstance(row, dict):
-        raise UnexpectedAnswerError(f"GET {url}: a line is no JSON object: {line[:80]!r}.")
-    return row
