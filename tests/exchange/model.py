@@ -94,6 +94,7 @@ class Run:
     state: str = "active"
     released: bool = True
     started: bool = False
+    unfinished: bool = False
     stale: int = 0
     floor_is_true: bool = True
     step: int = 0
@@ -177,9 +178,29 @@ class Run:
                 return one.outcome
         return None
 
+    def ended_by(self, worker: int) -> list[tuple[int, int]]:
+        """Attempts of a worker's that are over: task numbers and attempts."""
+        return [
+            (number, one.attempt)
+            for number, task in enumerate(self.tasks)
+            for one in task.ended
+            if one.worker == worker
+        ]
+
     def cancel(self) -> None:
-        """Call off what waits or computes."""
-        self.state = "cancelled"
+        """Call the run off; sweeps look after it until they find nothing any more."""
+        self.state, self.unfinished = "cancelled", True
+        self.call_off()
+
+    def finish_cancelling(self) -> None:
+        """What a sweep does with a run that was called off."""
+        if self.unfinished:
+            self.unfinished = self.state == "cancelled" and self.count(W, C) > 0
+        if self.unfinished:
+            self.call_off()
+
+    def call_off(self) -> None:
+        """Cancel what waits or computes."""
         tasks = [task for task in self.tasks if task.state in (W, C)]
         for task in tasks:
             if task.state == C:
