@@ -8,6 +8,8 @@ it answered about 1.4 times as many requests as the sync worker, which hangs up 
 """
 
 import os
+import signal
+import sys
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -43,10 +45,24 @@ def on_starting(server: Any) -> None:
     So it is this process that stops it. The end of a worker is no good place for that: after
     Ctrl-C the next signal cuts it short.
     """
-    if directory := postgresql():
+    directory = postgresql()
+    if directory is None:
+        return
+    # Ctrl-C has to wait: a start that is cut short leaves a server without anybody to stop it.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
         from taskfarm_site.pgserver import base
 
         base.handle(directory)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def when_ready(server: Any) -> None:
+    """Say where, as soon as it is true."""
+    where = ", ".join(f"{listener}/" for listener in server.LISTENERS)
+    print(f"Serving on {where}" + " until Ctrl-C" * sys.stdin.isatty(), flush=True)
 
 
 def post_fork(server: Any, worker: Any) -> None:

@@ -65,6 +65,7 @@ def addresses() -> dict[str, str]:
         "password": "/account/password/",
         "not-found": "/runs/0/",
         "admin-runs": "/admin/runs/run/",
+        "api": "/api/docs/",
     }
 
 

@@ -52,6 +52,12 @@ def too_wide(page):
     )
 
 
+STICKING_OUT = """() => [...document.querySelectorAll(".runs *, .card *")].filter(one => {
+  const [own, frame] = [one, one.closest(".runs, .card")].map(it => it.getBoundingClientRect());
+  return own.right > frame.right + 1 && !one.closest("pre, .table, .unseen");
+}).map(one => one.outerHTML.slice(0, 200))"""
+
+
 @pytest.mark.parametrize("look", LOOKS)
 def test_every_page_is_accessible_and_fits(farm, open_tab, look):
     tab = open_tab(**LOOKS[look])
@@ -65,6 +71,7 @@ def test_every_page_is_accessible_and_fits(farm, open_tab, look):
         found += [(path, one) for one in tab.violations()]
         if too_wide(tab.page):
             found.append((path, "wider than the screen"))
+        found += [(path, f"sticks out: {one}") for one in tab.page.evaluate(STICKING_OUT)]
     assert not found, "\n".join(map(str, found))
 
 
@@ -104,7 +111,7 @@ def test_the_page_of_the_api_has_the_systems_colours_and_a_way_back(farm, open_t
     for _ in range(1 if dark else 2):  # from the system's to light, and on to dark
         page.locator("[data-theme-toggle]").click()
     assert paper() == ("rgb(246, 247, 245)" if dark else "rgb(17, 20, 18)")
-    page.get_by_role("link", name="Runs").click()
+    page.locator(".top").get_by_role("link", name="Runs").click()
     page.wait_for_url("**/account/login/?next=/runs/")
 
 
