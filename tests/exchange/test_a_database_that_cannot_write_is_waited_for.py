@@ -101,7 +101,7 @@ def test_an_exchange_is_refused_whole_and_accepted_when_there_is_room_again(
         for _ in range(2):
             refusal = api.post(address, body, format="json")
             told = assert_refused(refusal, 503, "unavailable")
-            assert "not available now" in told["detail"]
+            assert "Try again" in told["detail"]
             assert int(refusal.headers["Retry-After"]) > 0
         assert factories.count_rows() == before
         assert list(run.tasks.order_by("number").values()) == books

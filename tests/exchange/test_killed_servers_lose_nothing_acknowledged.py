@@ -191,7 +191,7 @@ def check_own_books(own: OwnPostgreSQL, memory: Memory, run: Run, tasks: int) ->
     assert set(own.ask("SELECT number, attempt FROM runs_task WHERE state = 2")) == every
     assert own.done() == tasks
     assert own.ask("SELECT SUM(done) FROM runs_throughput") == [(tasks,)]
-    assert own.manage("from runs import tallies; print(tallies.check(1))") == "{}\n"
+    assert own.manage("from runs import books; print(books.check(1))") == "{}\n"
     assert memory.acknowledged() <= every
     assert memory.handed() <= every
     outputs = {row["task"]: row["output"] for row in run.results()}
