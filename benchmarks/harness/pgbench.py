@@ -24,7 +24,7 @@ WITH picked AS MATERIALIZED (
 )
 UPDATE runs_task SET state = 1, attempt = attempt + 1, worker_id = :client_id + 1,
     started = STATEMENT_TIMESTAMP(), updated = STATEMENT_TIMESTAMP()
-WHERE id IN (SELECT id FROM picked);
+WHERE id = ANY(ARRAY(SELECT id FROM picked));
 WITH ended AS (
     UPDATE runs_task SET state = 2, percent = 100, updated = STATEMENT_TIMESTAMP()
     WHERE run_id = {run} AND worker_id = :client_id + 1 AND state = 1
