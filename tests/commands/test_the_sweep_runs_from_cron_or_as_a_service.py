@@ -10,7 +10,7 @@ from django.db import OperationalError
 from django.db.models.functions import Now
 
 from runs import queue, sweep, tallies
-from runs.models import Run, Worker
+from runs.models import Run, SweepLock, Worker
 from tests import factories
 from tests.commands.shell import manage
 
@@ -22,7 +22,9 @@ NOTHING = (
 
 
 def lose(run: Run, tasks: int) -> None:
-    """A worker claims tasks of the run and falls silent."""
+    """A worker claims tasks of the run and falls silent; others are heard."""
+    heard = {"began": Now(), "resumed": Now() - timedelta(hours=1)}
+    SweepLock.objects.update_or_create(pk=1, defaults=heard)
     worker = factories.worker(run.owner)
     queue.claim(run=run, worker=worker, want=tasks)
     silent = Now() - timedelta(minutes=5)
@@ -53,10 +55,10 @@ def test_again_and_again_until_interrupted_even_if_the_database_is_away_for_a_wh
 
     real = sweep.sweep
 
-    def away_at_first() -> sweep.Swept:
+    def away_at_first(**options: bool) -> sweep.Swept:
         if not slept:
             raise OperationalError("no route to host")
-        return real()
+        return real(**options)
 
     monkeypatch.setattr("time.sleep", sleep)
     monkeypatch.setattr(sweep, "sweep", away_at_first)

@@ -31,8 +31,9 @@ class Command(BaseCommand):
 
     help = (
         "Give up workers that fell silent, end attempts that took too long, wake tasks after their "
-        "backoff, close runs whose time is up, finish deletions. Workers' exchanges do the same "
-        "every few seconds; this is for farms on which none is running."
+        "backoff, close runs whose time is up, finish deletions. Workers' calls do the same every "
+        "few seconds; this is for farms on which none is running. Workers are given up only while "
+        "others reach the farm: else it may be the farm that is silent."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -45,7 +46,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Sweep once and tell what was done, or go on until interrupted."""
         if options["every"] is None:
-            self.stdout.write(told(sweep.sweep()))
+            self.stdout.write(told(sweep_heard()))
             return
         try:
             while True:
@@ -58,13 +59,18 @@ class Command(BaseCommand):
         """Sweep; tell when something was done. A database that is away is waited for."""
         close_old_connections()
         try:
-            swept = sweep.sweep()
+            swept = sweep_heard()
         except OperationalError as error:
             self.stderr.write(f"The database refused, trying again later: {error}")
             return
         if swept != Swept():
             self.stdout.write(told(swept))
             self.stdout.flush()
+
+
+def sweep_heard() -> Swept:
+    """Sweep; silent workers are given up only while others reach the farm."""
+    return sweep.sweep(give_up_silent=sweep.is_heard())
 
 
 def told(swept: Swept) -> str:
