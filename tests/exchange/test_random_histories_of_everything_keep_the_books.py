@@ -253,7 +253,8 @@ class WholeFarm(RuleBasedStateMachine):
             Report(*pair, ending=Ending(outcome, error=f"E: {outcome.label}"))
             for pair, outcome in zip(held, ends, strict=False)
         ]
-        if told:
+        if told:  # the first once more, perhaps otherwise: its first word counts
+            told.append(Report(*held[0], ending=Ending(Outcome.DONE)))
             self.make(who, Wish({uuid: told}, want=1, runs=[uuid]))
 
     @rule(
