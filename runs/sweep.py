@@ -10,7 +10,7 @@ import time
 from dataclasses import dataclass
 from datetime import timedelta
 
-from django.db import OperationalError, transaction
+from django.db import InternalError, OperationalError, transaction
 
 from runs import lifecycle, moves, steering, tallies
 from runs.attempts import Ending
@@ -71,7 +71,7 @@ def sweep_now_and_then(heartbeat: float | None) -> Swept | None:
     _next = now + EVERY
     try:
         return sweep() if my_turn(heartbeat) else None
-    except OperationalError as error:
+    except (OperationalError, InternalError) as error:  # the latter: PostgreSQL takes no writes
         log.warning("The sweep was cut short: %s", error)
         return None
 

@@ -234,7 +234,6 @@ def refusals(memory: Memory) -> list[tuple[str, str, float | None]]:
 
 
 @pytest.mark.postgresql
-@pytest.mark.xfail(strict=True, reason="sweep_now_and_then lets PostgreSQL's InternalError through")
 def test_a_sweep_that_cannot_write_is_not_in_the_way_of_the_call_that_it_rides_on(
     alice: User, exchange: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
