@@ -3,7 +3,8 @@
 Real clients (`Run.work`), one process each, whose tasks sleep for so long, and a swarm of simulated
 workers that goes as fast as it is answered, whose exchanges carry the least. For each point the
 rates over some seconds in the steady state, the processor time of web server, PostgreSQL and
-clients in cores, commits and written log. All run on the same cores: where these are full, so is the farm.
+clients in cores, commits and written log. All of them run on the same cores: where these are full,
+so is the farm.
 
 The model is a straight line through all points, by least squares of relative errors: processor time
 and log are so much per exchange and so much per task. From it, `docs/explanation/capacity.md`.
