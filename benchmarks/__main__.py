@@ -29,6 +29,7 @@ def main() -> int:
     signal.signal(signal.SIGTERM, _leave)
     options = _options()
     folder = _folder(options)
+    folder.mkdir(parents=True, exist_ok=True)
     with running_postgres() as postgres:
         bench = _bench(postgres, options)
         facts = machine.describe(postgres)

@@ -3,11 +3,13 @@
 Real clients (`Run.work`), one process each, whose tasks sleep for so long, and a swarm of simulated
 workers that goes as fast as it is answered, whose exchanges carry the least. For each point the
 rates over some seconds in the steady state, the processor time of web server, PostgreSQL and
-clients in cores, commits and written log. All run on the same cores: where these are full, so is
-the farm.
+clients in cores, commits and written log. All of them run on the same cores: where these are full,
+so is the farm.
 
-The model is a straight line through all points, by least squares of relative errors: processor time
-and log are so much per exchange and so much per task. From it, `docs/explanation/capacity.md`.
+The model is a plane through the points, by least squares of relative errors: processor time and
+log are so much per exchange and so much per task. Points that keep server and database busy for
+less than a tenth of a core are left out: the clocks of processes tick every hundredth of a second.
+From it, `docs/explanation/capacity.md`.
 """
 
 from __future__ import annotations
@@ -32,6 +34,7 @@ SWARMS = (1, 4, 16, 64)
 FASTEST = 30_000
 """Tasks per second for which a run is made large enough."""
 SATURATED = 0.9
+LEAST_BUSY = 0.1
 
 # Transactions that wrote, each of which is a durable commit; bytes of log.
 LOOK = """
@@ -71,8 +74,9 @@ def measure(bench: Bench) -> Result:
     for workers in SWARMS[: bench.size(len(SWARMS), 1)]:
         points.append(with_swarm(ours, workers, window))
         result.rows.append(row("simulated", workers, "as fast as answered", points[-1]))
-    result.constants = {**model(points), "cores": float(cores())}
-    result.notes += notes(points)
+    busy = [point for point in points if point.web + point.database >= LEAST_BUSY] or points
+    result.constants = {**model(busy), "cores": float(cores())}
+    result.notes += notes(busy)
     return result
 
 
@@ -206,7 +210,7 @@ def notes(points: list[Point]) -> list[str]:
             if of(point) > 0
         ]
         found.append(f"{name} {100 * median(errors):.0f} %")
-    lines = [f"The model is off by, in the median over all points: {', '.join(found)}."]
+    lines = [f"The model is off by, in the median over {len(points)} points: {', '.join(found)}."]
     full = [point for point in points if point.busy >= SATURATED * cores()]
     if full:
         most = max(full, key=lambda point: point.tasks)

@@ -84,7 +84,8 @@ def draw_capacity(folder: Path) -> list[Path]:
     plots = figure.subplots(1, 2)
     for axes, column in zip(plots, ("tasks/s", "exchanges/s"), strict=True):
         draw_lines(axes, result.rows, column)
-    plots[0].legend(frameon=False, title="tasks of", fontsize=9)
+    lines, labels = plots[0].get_legend_handles_labels()
+    figure.legend(lines, labels, frameon=False, title="tasks of", loc="outside right center")
     figure.supxlabel("\n".join(textwrap.wrap(caption(machine), 150)), fontsize=7, color="#444444")
     figure.savefig(folder / CAPACITY, dpi=150)
     return [folder / CAPACITY]

@@ -24,6 +24,7 @@ from .harness.bench import Bench, median_ratio
 from .harness.ours import Ours
 from .harness.procrastinate import Procrastinate
 from .harness.report import Figure, Result, Row
+from .harness.web import Shape
 
 NAME = "throughput"
 TASKS = 150_000
@@ -123,10 +124,10 @@ def fill(ours: Ours, tasks: int) -> str:
     return run
 
 
-def through_client(ours: Ours, tasks: int, rates: Rates) -> None:
+def through_client(ours: Ours, tasks: int, rates: Rates, shape: Shape | None = None) -> None:
     """One turn of our client and server."""
     run = fill(ours, tasks)
-    with ours.serve() as server:
+    with ours.serve(shape) as server:
         done = own.work(server, run, tasks, processes=PROCESSES)
     seconds = span(ours, run, tasks)
     rates.ours.append(tasks / seconds)

@@ -18,6 +18,7 @@ import json
 import math
 import multiprocessing
 import os
+import signal
 import socket
 import sys
 import time
@@ -89,6 +90,12 @@ def do_task(task: Task, *, updates: int, seconds: float) -> None:
         time.sleep(seconds)
 
 
+def work_until_told(run: Run, function: Callable[[Task], None]) -> None:
+    """Work on a run until SIGTERM comes, whose usual effect, after the work, is left out."""
+    signal.signal(signal.SIGTERM, lambda *_: None)
+    run.work(function)
+
+
 def open_run(options: Options) -> Run:
     """The run; this call fetches the token, which all processes then share."""
     return connect(options.url, options.user, options.password).run(options.run[0])
@@ -134,22 +141,18 @@ def crowd(options: Options) -> dict[str, Any]:
     meter = Meter(options.clients)
     run = open_run(options)
     meter.install()
-    end = multiprocessing.Value("d", math.inf)
-    work = partial(
-        run.work,
-        partial(do_task, updates=0, seconds=options.seconds),
-        time_left=lambda: math.inf if time.monotonic() < end.value else 0.0,
-    )
-    processes = start(options.clients, work)
+    function = partial(do_task, updates=0, seconds=options.seconds)
+    processes = start(options.clients, partial(work_until_told, run, function))
     while not meter.exchanges:
         time.sleep(0.01)
         if not all(process.is_alive() for process in processes):
             sys.exit("a client failed")
-    end.value = time.monotonic() + options.warm + options.window + 0.5
     time.sleep(options.warm)
     print(json.dumps({"exchanges": meter.exchanges}), flush=True)
     time.sleep(options.window)
     print(json.dumps({"exchanges": meter.exchanges}), flush=True)
+    for process in processes:
+        process.terminate()
     finish(processes)
     return {"exchanges": meter.exchanges}
 
@@ -162,14 +165,13 @@ def memory(options: Options) -> dict[str, Any]:
     def look(exchanges: int) -> None:
         if exchanges in (quarter, options.exchanges):
             kept[exchanges] = resident()
+        if exchanges == options.exchanges:
+            os.kill(os.getpid(), signal.SIGTERM)
 
     meter = Meter(1, look)
     run = open_run(options)
     meter.install()
-    run.work(
-        partial(do_task, updates=0, seconds=0.0),
-        time_left=lambda: math.inf if meter.exchanges < options.exchanges else 0.0,
-    )
+    work_until_told(run, partial(do_task, updates=0, seconds=0.0))
     if options.exchanges not in kept:
         sys.exit(f"the run was empty after {meter.exchanges} exchanges")
     return {"quarter": kept[quarter], "end": kept[options.exchanges], "tasks": run.progress.done}

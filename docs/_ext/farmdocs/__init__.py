@@ -21,6 +21,7 @@ PARTS = {
     "api-overview": api.overview,
     "capacity-costs": capacity.render_costs,
     "capacity-farms": capacity.render_farms,
+    "capacity-first": capacity.render_first,
     "capacity-limits": capacity.render_limits,
     "capacity-measured": capacity.render_measured,
     "commands": commands.render_farm,

@@ -141,6 +141,22 @@ def render_costs(result: dict[str, Any]) -> str:
 
 
 @of_result
+def render_first(result: dict[str, Any]) -> str:
+    """What fills up first, for small exchanges and for large ones."""
+    told = []
+    for tasks, kind in ((1, "of one task"), (LARGEST_BATCH, f"of {LARGEST_BATCH} tasks")):
+        costs = {
+            title: result["constants"][f"{part} per exchange"]
+            + tasks * result["constants"][f"{part} per task"]
+            for part, title in (("web", "the web server"), ("database", "PostgreSQL"))
+        }
+        first = max(costs, key=lambda title: costs[title])
+        other = min(costs.values())
+        told.append(f"in exchanges {kind} {first}, {costs[first] / other:.1f} times the other")
+    return f"By the costs above, what needs more processor time is {'; '.join(told)}.\n"
+
+
+@of_result
 def render_farms(result: dict[str, Any]) -> str:
     """Farms of several sizes."""
     rows = []
@@ -151,10 +167,7 @@ def render_farms(result: dict[str, Any]) -> str:
                 f"{workers:,}",
                 duration(seconds),
                 f"{needed.exchanges:,.0f}",
-                f"{needed.tasks:,.0f}" if needed.tasks >= 10 else f"{needed.tasks:.1f}",
-                f"{needed.web:.2g}",
-                f"{needed.database:.2g}",
-                f"{needed.log / 1e6:.2g}",
+                *map(short, (needed.tasks, needed.web, needed.database, needed.log / 1e6)),
                 needed.steps(),
             )
         )
@@ -213,6 +226,11 @@ def render_measured(result: dict[str, Any]) -> str:
         rows_table(result["rows"]),
         f"Measured on:\n\n{machine}",
     )
+
+
+def short(value: float) -> str:
+    """A number with two digits at least."""
+    return f"{value:,.0f}" if value >= 10 else f"{value:.2g}"
 
 
 def duration(seconds: float) -> str:
