@@ -92,7 +92,7 @@ def test_a_restart_takes_the_task_away_for_good(farm: Farm, begin: Begin) -> Non
     other.update(100)
     other.done()
     assert slow.task is None
-    assert endings(run) == [(0, 1, Outcome.RESTARTED), (0, 2, Outcome.DONE)]
+    assert endings(run) == [(0, 1, Outcome.CANCELLED), (0, 2, Outcome.DONE)]
     for worker in (slow, other):
         worker.close()
 

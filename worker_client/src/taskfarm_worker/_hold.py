@@ -173,6 +173,7 @@ class Hold:
                 self.taken |= self.in_hand & self.kept
             self.kept.clear()
             self._inbox.clear()
+            self._doubt = True  # what is not given back may be claimed again
             if self.own and sign_off:
                 self._sign_off()
 
@@ -183,9 +184,12 @@ class Hold:
             log.warning("This worker could not sign off: %s", error)
 
     def _wish(self, want: int = 0) -> dict[str, Json]:
-        """What to say when there is nothing to report."""
+        """Ask for tasks, or else say what is held: with each sign of life, and when in doubt.
+
+        Not with each claim, as it may be thousands of tasks that were let go of.
+        """
         wish: dict[str, Json] = {"want": want, "runs": [self._run]}
-        if self.own:
+        if self.own and not want:
             wish["holding"] = {self._run: sorted(self.kept)}
         return wish
 
@@ -241,7 +245,7 @@ class Hold:
                 self.kept.add(key)
                 self.taken.discard(key)
                 self._inbox.append(Handed(key, float(one["percentCompleted"])))
-        if "holding" in body:
+        if "holding" in body or body["want"]:  # which is only said without a doubt
             self._doubt = False
 
     def _drop(self, key: Key) -> None:
