@@ -109,11 +109,10 @@ def test_a_task_that_comes_at_a_hundred_percent_is_done_without_update(stub: Stu
     assert worker.getTaskInfo(0, "status") == "done"
 
 
+@pytest.mark.parametrize("stub", ["documented calls"], indirect=True)
 def test_a_percentage_that_the_claim_leaves_out_is_asked_for(stub: Stub) -> None:
     worker = worker_of(stub)
     stub.runs[worker.uuid].percent[0] = 100.0
-    if stub.has_exchange:
-        pytest.skip("the exchange never leaves it out")
     stub.fault("POST", "/task", lambda exchange: exchange.reply(201, {"task": 0}))
     assert worker.task == 0
     worker.done()
