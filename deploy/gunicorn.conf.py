@@ -1,10 +1,9 @@
 """Gunicorn for the farm: ``gunicorn taskfarm_site.wsgi -c deploy/gunicorn.conf.py``.
 
-Two processes per core keep the cores busy while one waits for the database. Each answers one
-request at a time: a request is a millisecond of Python, so more threads only switch. The worker is
-the threaded one all the same, for it keeps connections open: at 16 clients of the published client
-it answered about 1.4 times as many requests as the sync worker, which hangs up after each
-(``benchmarks/gunicorn_shapes.py``).
+A process per core, each with four threads: of the shapes in ``benchmarks/gunicorn_shapes.py`` the
+one that answers most requests. The threads wait for the database, and for slow connections: with a
+single one somebody who reads his results slowly would keep all others of that process waiting. The
+threaded worker keeps connections open, too; the sync one hangs up after each request.
 """
 
 import os
@@ -15,9 +14,9 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 bind = os.environ.get("TASKFARM_BIND") or "127.0.0.1:5000"
-workers = int(os.environ.get("WEB_CONCURRENCY") or 2 * (os.cpu_count() or 1))
+workers = int(os.environ.get("WEB_CONCURRENCY") or max(2, os.cpu_count() or 1))
 worker_class = "gthread"
-threads = 1
+threads = 4
 keepalive = 30
 # A restart or a deletion of ten million tasks is one long request.
 timeout = 600

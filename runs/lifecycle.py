@@ -175,7 +175,9 @@ def delete_run(*, run: Run, watch: Watch = unwatched) -> int:
         "UPDATE runs_run SET deleted = {now} WHERE id = %s AND deleted IS NULL", [run.id]
     ):
         raise RunNotFound(run.uuid.hex)
-    return _erase(run.id, run.num_tasks, watch)
+    # Read afresh: an append may have got in before; after this none does.
+    num_tasks = Run.objects.values_list("num_tasks", flat=True).get(pk=run.pk)
+    return _erase(run.id, num_tasks, watch)
 
 
 def sweep_deleted(*, after: timedelta = timedelta(0), pieces: int | None = None) -> int:

@@ -6,7 +6,6 @@ are looked up once a second per process and run: a share need not be exact.
 """
 
 import time
-from collections import OrderedDict
 from dataclasses import dataclass
 from statistics import median
 
@@ -64,7 +63,7 @@ class Idlers:
         return max(self.now, self.before)
 
 
-_looks: OrderedDict[int, Look] = OrderedDict()
+_looks: dict[int, Look] = {}
 _idlers = Idlers()
 
 
@@ -74,10 +73,9 @@ def look(run: Run) -> Look:
     now = time.monotonic()
     if kept is None or now - kept.at > FRESH:
         kept = Look(tallies.read(run.id), int(fetch(ACTIVE, [run.id])[0][0]), now)
+        if len(_looks) >= CAPACITY:
+            _looks.clear()  # rare, harmless: each is looked at once more
         _looks[run.id] = kept
-        _looks.move_to_end(run.id)
-        while len(_looks) > CAPACITY:
-            _looks.popitem(last=False)
     return kept
 
 

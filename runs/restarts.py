@@ -7,6 +7,7 @@ from django.db import transaction
 from django.db.models.functions import Now
 
 from runs import events, moves, tallies
+from runs.dialect import database_now
 from runs.errors import StateConflict
 from runs.models import Run, RunEvent
 from runs.pieces import Piece, Watch, pieces, unwatched
@@ -48,7 +49,15 @@ def restart(
 
     Returns:
         How many tasks were moved or set to 0.
+
+    Raises:
+        StateConflict: the run's time is up, so that its policy would cancel them at once.
     """
+    if run.expire_at is not None and run.expire_at <= database_now():
+        raise StateConflict(
+            f"The run's time was up at {run.expire_at:%Y-%m-%d %H:%M} UTC, so its tasks would be "
+            "cancelled again at once: change its policy 'expireAt' first."
+        )
     selection = selection or Selection()
     states = selection.states or (tuple(TaskState) if everything else UNFINISHED)
     reason = f"restarted by {by}" if by else "restarted"
@@ -94,17 +103,19 @@ def reactivate(run: Run) -> None:
         run.state = RunState.ACTIVE
 
 
+# A restart leaves alone what waits at 0 % with nothing to be forgiven, without a lock. A task in
+# backoff has an attempt to forgive, so that a restart lets it wait like all others.
+NOT_FRESH = " AND NOT (state = 0 AND percent = 0 AND attempt = forgiven)"
+
+
 @rerun_on_conflict
 def _restart_piece(
     run: Run, piece: Piece, states: tuple[TaskState, ...], everything: bool, why: str
 ) -> list[moves.Row]:
     """Restart one piece of a run in a transaction of its own; the tasks as they were."""
     with transaction.atomic():
-        rows = [
-            row
-            for row in moves.lock(run.id, piece.condition, *piece.values)
-            if row.state in states and not is_fresh(row)
-        ]
+        found = moves.lock(run.id, piece.condition + NOT_FRESH, *piece.values)
+        rows = [row for row in found if row.state in states]
         # Of a task that is done nothing is left to resume.
         done = [row for row in rows if everything or row.state == TaskState.DONE]
         others = [row for row in rows if not (everything or row.state == TaskState.DONE)]
@@ -116,14 +127,6 @@ def _restart_piece(
         for change in changes:
             tallies.add(run.id, change)
     return rows
-
-
-def is_fresh(row: moves.Row) -> bool:
-    """Whether a restart leaves a task as it is: it waits at 0 % with nothing to be forgiven.
-
-    One in backoff has an attempt to forgive, so that a restart lets it wait like all others.
-    """
-    return row.state == TaskState.WAITING and row.percent == 0 and row.attempt == row.forgiven
 
 
 def undo(*, run: Run, event: RunEvent, by: str) -> int:
@@ -140,18 +143,17 @@ def undo(*, run: Run, event: RunEvent, by: str) -> int:
     """
     if event.what != "restart" or "before" not in event.details:
         raise StateConflict("This cannot be undone: only a restart of more than one task can.")
-    with transaction.atomic():
-        fresh = RunEvent.objects.filter(pk=event.pk, undone=None, at__gt=Now() - UNDO_FOR)
-        if not fresh.update(undone=Now()):
-            raise StateConflict(
-                "This cannot be undone any more: ten minutes have passed, or it is."
-            )
+    fresh = RunEvent.objects.filter(pk=event.pk, undone=None, at__gt=Now() - UNDO_FOR)
+    if not fresh.exists():
+        raise StateConflict("This cannot be undone any more: ten minutes have passed, or it is.")
     count = sum(
         _undo_piece(run, piece, state, event)
         for state in UNDOABLE
         for piece in _pieces_of(run, event.details["before"].get(state.label, ""))
     )
-    events.record(run, "undo", who=by, tasks=count, details={"event": event.pk})
+    # Only now: an undo that is cut short can be repeated, and moves no task twice.
+    if RunEvent.objects.filter(pk=event.pk, undone=None).update(undone=Now()):
+        events.record(run, "undo", who=by, tasks=count, details={"event": event.pk})
     return count
 
 

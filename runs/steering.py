@@ -18,7 +18,9 @@ from runs.retrying import rerun_on_conflict
 from runs.states import RunState, TaskState
 from runs.tallies import Counts
 
-OPEN_STATES = (TaskState.WAITING, TaskState.COMPUTING)
+OPEN_STATES = (TaskState.COMPUTING, TaskState.WAITING)
+EXPIRE_AT_ONCE = 10
+"""Runs that one sweep closes; each has a first piece of its tasks cancelled."""
 PIECES = 4
 """Pieces of a run that are cancelled on somebody else's call, a sweep's or a report's."""
 
@@ -76,10 +78,11 @@ def cancel(*, run: Run, who: str = events.POLICY, why: str = "", what: str = "ca
         How many tasks were cancelled.
 
     Raises:
-        StateConflict: the run is cancelled already.
+        StateConflict: the run is cancelled already, all of it.
     """
-    _call_off(run, what, who, why)
-    return finish_cancelling(run)
+    if run.state != RunState.CANCELLED or tallies.read(run.id).over:
+        _call_off(run, what, who, why)
+    return finish_cancelling(run)[0]
 
 
 def _call_off(run: Run, what: str, who: str, why: str) -> None:
@@ -92,49 +95,57 @@ def _call_off(run: Run, what: str, who: str, why: str) -> None:
     _set_state(run, RunState.CANCELLED, start, what, who, why, unfinished=True)
 
 
-def cancel_by_policy(run: Run, *, why: str, what: str = "cancel") -> None:
+def cancel_by_policy(run: Run, *, why: str, what: str = "cancel", pieces: int = PIECES) -> None:
     """Cancel a run on somebody's call, who must not wait for millions of tasks.
 
     The first pieces go at once, the sweep calls off the rest.
     """
     with suppress(StateConflict):  # somebody may be faster
         _call_off(run, what, events.POLICY, why)
-        finish_cancelling(run, PIECES)
+        finish_cancelling(run, pieces)
 
 
-def finish_cancelling(run: Run, most: int | None = None) -> int:
-    """Call off the tasks of a cancelled run, ``most`` pieces of them; answers how many tasks.
+def finish_cancelling(run: Run, most: int | None = None) -> tuple[int, bool]:
+    """Call off the tasks of a cancelled run, ``most`` pieces of them.
 
     A sweep does it until nothing is left, for somebody may have been claiming just then, and who
     cancels may be cut short.
+
+    Returns:
+        How many tasks were called off, and whether none was found any more.
     """
     event = events.latest(run, "cancel", "expire")
     who = event.who if event else ""
     reason = f"cancelled by {who}" if who else "cancelled by the run's policy"
     count, left = 0, most
     for state in OPEN_STATES:
-        while left != 0 and (some := _cancel_some(run, state, reason)):
-            count += some
+        while left != 0:
+            found, cancelled = _cancel_some(run, state, reason)
+            count += cancelled
+            if not found:
+                break
             left = None if left is None else left - 1
     if event and count:
         RunEvent.objects.filter(pk=event.pk).update(tasks=Coalesce("tasks", 0) + count)
-    return count
+    return count, left != 0
 
 
 @rerun_on_conflict
-def _cancel_some(run: Run, state: TaskState, why: str) -> int:
-    """Cancel some tasks of one state in a transaction of its own, unless the run is revived."""
+def _cancel_some(run: Run, state: TaskState, why: str) -> tuple[int, int]:
+    """Cancel some tasks of one state in a transaction of its own, unless the run is revived.
+
+    Returns:
+        How many were found, and how many cancelled: somebody else may cancel them, too, and
+        finding only what he has just done does not mean that there is no more.
+    """
     with transaction.atomic():
-        rows = [
-            row
-            for row in moves.lock(run.id, moves.SOME, run.id, state, PIECE)
-            if row.state in OPEN_STATES
-        ]
+        found = moves.lock(run.id, moves.SOME, run.id, state, PIECE)
         if not Run.objects.filter(pk=run.pk, state=RunState.CANCELLED).exists():
-            return 0
+            return 0, 0
+        rows = [row for row in found if row.state in OPEN_STATES]
         if rows:
             tallies.add(run.id, moves.cancel(rows, why=why))
-    return len(rows)
+    return len(found), len(rows)
 
 
 def change_policy(*, run: Run, who: str, why: str = "", **options: Any) -> dict[str, Any]:
@@ -155,6 +166,7 @@ def change_policy(*, run: Run, who: str, why: str = "", **options: Any) -> dict[
             events.record(run, "policy", who=who, why=why, details={"changed": told})
     for name, value in kept.items():
         setattr(run, name, value)
+    enforce_policy(run, failed=True)
     return before
 
 
@@ -210,14 +222,14 @@ def _hold(run: Run, why: str) -> None:
 
 
 def finish_cancelled() -> int:
-    """Go on with cancelling, some pieces a run; answers how many tasks were called off."""
-    runs = list(Run.objects.filter(unfinished=True).order_by("id")[:20])
-    count = 0
-    for run in runs:
-        some = finish_cancelling(run, PIECES) if run.state == RunState.CANCELLED else 0
-        if some == 0:
-            Run.objects.filter(pk=run.pk).update(unfinished=False)
-        count += some
+    """Go on with cancelling, some pieces in all; answers how many tasks were called off."""
+    # Any of them, so that a small one need not wait for ten million tasks of another.
+    run = Run.objects.filter(unfinished=True).order_by("?").first()
+    if run is None:
+        return 0
+    count, over = finish_cancelling(run, PIECES) if run.state == RunState.CANCELLED else (0, True)
+    if over:
+        Run.objects.filter(pk=run.pk).update(unfinished=False)
     return count
 
 
@@ -227,8 +239,8 @@ def expire_runs() -> int:
         state__in=[RunState.ACTIVE, RunState.PAUSED], expire_at__lte=Now()
     )
     late = reports.with_work_left(late)
-    runs = list(late.order_by("id")[:100])
+    runs = list(late.order_by("id")[:EXPIRE_AT_ONCE])
     for run in runs:
         why = f"its time was up at {run.expire_at:%Y-%m-%d %H:%M} UTC"
-        cancel_by_policy(run, why=why, what="expire")
+        cancel_by_policy(run, why=why, what="expire", pieces=1)
     return len(runs)

@@ -9,6 +9,7 @@ claim. ``fold`` puts the slots of quiet writers together again.
 
 import os
 import random
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
@@ -91,20 +92,19 @@ def micro(percent: float) -> int:
     return int(percent * MILLION)
 
 
-@dataclass
-class _Slot:
-    """This process's present slot."""
+class _Slot(threading.local):
+    """The present slot of this thread: two that share one would wait for each other."""
 
-    number: int = 0
-    left: int = 0
-    pid: int = 0
+    number = 0
+    left = 0
+    pid = 0
 
 
 _slot = _Slot()
 
 
 def current_slot() -> tuple[int, bool]:
-    """This process's slot, and whether it is a fresh one: it is after ``SLOT_LIFETIME`` writes."""
+    """This thread's slot, and whether it is a fresh one: it is after ``SLOT_LIFETIME`` writes."""
     fresh = _slot.left <= 0 or _slot.pid != os.getpid()
     if fresh:
         _slot.number = random.SystemRandom().randrange(1, 2**31)
