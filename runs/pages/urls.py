@@ -3,10 +3,15 @@
 from django.urls import URLPattern, path
 
 from runs.pages.actions import ACTIONS, act
+from runs.pages.failures import list_failures
+from runs.pages.history import show_history, undo
 from runs.pages.run import show_run
 from runs.pages.run_list import list_runs
 from runs.pages.run_new import create_run
+from runs.pages.run_policy import change_policy
 from runs.pages.task import requeue_task, show_task
+from runs.pages.task_list import list_tasks
+from runs.pages.task_map import cells, show_map
 
 urlpatterns: list[URLPattern] = [
     path("", list_runs, name="run-list"),
@@ -16,6 +21,13 @@ urlpatterns: list[URLPattern] = [
         path(f"<str:uuid>/{action.name}", act, {"action": action}, name=f"run-{action.name}")
         for action in ACTIONS
     ),
+    path("<str:uuid>/policy", change_policy, name="run-policy"),
+    path("<str:uuid>/map", show_map, name="run-map"),
+    path("<str:uuid>/map/cells", cells, name="run-map-cells"),
+    path("<str:uuid>/failures", list_failures, name="run-failures"),
+    path("<str:uuid>/history", show_history, name="run-history"),
+    path("<str:uuid>/history/<int:event>/undo", undo, name="run-undo"),
+    path("<str:uuid>/tasks", list_tasks, name="run-tasks"),
     path("<str:uuid>/tasks/<int:number>", show_task, name="task"),
     path("<str:uuid>/tasks/<int:number>/requeue", requeue_task, name="task-requeue"),
 ]

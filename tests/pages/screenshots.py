@@ -55,7 +55,11 @@ def addresses() -> dict[str, str]:
     return {
         "runs": "/runs/",
         "run": lead,
-        "run-failed": f"{lead}?state=failed",
+        "tasks": f"{lead}tasks?state=failed",
+        "map": f"{lead}map",
+        "failures": f"{lead}failures",
+        "history": f"{lead}history",
+        "policy": f"{lead}policy",
         "run-fresh": f"/runs/{fresh.uuid.hex}/",
         "task": f"{lead}tasks/{failed.number}",
         "restart": f"{lead}restart",

@@ -40,7 +40,9 @@ def pages(farm):
     busy = farm["CryoSat-2 tiles"]
     return [
         "/runs/", "/runs/?search=nothing", "/runs/?state=blub", "/runs/new", "/account/password/",
-        *farm.values(), f"{busy}?state=failed", f"{busy}?from=100",
+        *farm.values(), f"{busy}tasks?state=failed", f"{busy}tasks?from=100",
+        f"{busy}policy", f"{busy}history", f"{busy}failures", f"{busy}map", f"{busy}map?by=host",
+        f"{busy}restart?state=failed&tasks=0-9", f"{busy}pause", f"{busy}cancel",
         f"{busy}restart", f"{busy}restart-all", f"{busy}delete",
         f"{busy}tasks/0", f"{busy}tasks/61", f"{busy}tasks/61/requeue",
     ]  # fmt: skip
@@ -103,9 +105,11 @@ def test_pages_work_without_script(farm, open_tab):
     tab = open_tab(java_script_enabled=False)
     tab.log_in()
     tab.open(farm["CryoSat-2 tiles"])
-    tab.page.locator("#do-restart").click()
-    tab.page.get_by_role("button", name="Restart 7 tasks").click()
-    assert "Restarted 7 tasks." in tab.page.content()
+    tab.page.locator("#do-restart-failed").click()
+    tab.page.get_by_role("button", name="Restart 3 tasks").click()
+    assert "Restarted 3 tasks." in tab.page.content()
+    tab.page.locator("#undoable button").click()
+    assert "Undone: 3 tasks are as before." in tab.page.content()
 
 
 def test_the_admin_breaks_no_policy(farm, open_tab):
