@@ -38,7 +38,11 @@ class Sampled:
 
 def draw(run: Run, counts: Counts, size: int = SIZE) -> list[Sampled]:
     """Ended attempts of the run by number: all of a small run, a sample of a large one."""
-    numbers = tried(run, counts, size)
+    return read(run, tried(run, counts, size), size)
+
+
+def read(run: Run, numbers: list[int], size: int) -> list[Sampled]:
+    """The ended attempts at some tasks, in one query."""
     if not numbers:
         return []
     rows = fetch(READ, [run.id, as_list(numbers), size * MOST_PER_NUMBER])
@@ -49,13 +53,18 @@ def draw(run: Run, counts: Counts, size: int = SIZE) -> list[Sampled]:
 
 
 def tried(run: Run, counts: Counts, size: int) -> list[int]:
-    """Numbers that have probably been tried, at most ``size``, spread evenly; always the same."""
+    """Numbers that have probably been tried, at most ``size``, spread evenly."""
     end = max(run.num_tasks - counts.waiting, min(run.claim_floor, run.num_tasks))
     if not end and run.started is not None:
         end = run.num_tasks
+    return even(end, size)
+
+
+def even(end: int, size: int) -> list[int]:
+    """Numbers below ``end``, at most ``size``, one of each equal stretch; always the same."""
     if end <= size:
         return list(range(end))
-    dice = random.Random(run.id)
+    dice = random.Random(end)
     return [dice.randrange(end * k // size, end * (k + 1) // size) for k in range(size)]
 
 

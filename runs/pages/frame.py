@@ -29,6 +29,9 @@ def tabs(run: Run, counts: Counts) -> list[Tab]:
         Tab("map", "Map", f"{lead}map"),
         Tab("tasks", "Tasks", f"{lead}tasks"),
         Tab("failures", "Failures", f"{lead}failures", counts.failed),
+        Tab("workers", "Workers", f"{lead}workers"),
+        Tab("timeline", "Timeline", f"{lead}timeline"),
+        Tab("compare", "Compare", f"{lead}compare"),
         Tab("history", "History", f"{lead}history"),
         Tab("policy", "Policy", f"{lead}policy"),
     ]

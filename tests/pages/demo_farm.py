@@ -50,6 +50,8 @@ class Story:
 
 
 STORIES = (
+    Story("CryoSat-2 tiles, February 2026", "cryosat", 2_048, done=2_030, failed=18,
+          minutes_ago=28 * 1440, minutes_long=41, days_old=28, hosts=4),
     Story("bootstrap, age model", "", 64, done=64, minutes_ago=3 * 1440, days_old=4),
     Story("CMIP6 downscaling, SSP3-7.0", "climate", 720, done=720, minutes_ago=1500, days_old=2),
     Story("Docking screen, batch 14", "docking", 500, done=441, failed=59, minutes_ago=190,
@@ -82,7 +84,7 @@ def seed() -> User:
 
 def steer(alice: User, bob: User) -> None:
     """Let people do what they do to runs."""
-    run = Run.objects.get(namespace="cryosat")
+    run = Run.objects.get(name="CryoSat-2 tiles, March 2026")
     steering.change_policy(run=run, who="bob", why="n103 has a full disk", error_attempts=3)
     steering.pause(run=run, who="alice", why="quota on /scratch")
     steering.resume(run=run, who="alice")

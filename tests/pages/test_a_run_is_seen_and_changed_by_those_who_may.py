@@ -9,7 +9,8 @@ from tests import factories
 
 CHANGES = ["pause", "cancel", "restart", "restart?state=failed", "restart-all", "delete", "policy",
            "tasks/0/requeue"]  # fmt: skip
-PAGES = ["", "map", "map/cells", "tasks", "failures", "history", "tasks/0", *CHANGES]
+PAGES = ["", "workers", "timeline", "timeline/trace", "compare", "map", "map/cells", "tasks",
+         "failures", "history", "tasks/0", *CHANGES]  # fmt: skip
 
 
 @pytest.fixture

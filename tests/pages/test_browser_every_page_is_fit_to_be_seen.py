@@ -3,7 +3,7 @@
 import pytest
 from django.contrib.auth.models import User
 
-from runs.models import Run
+from runs.models import Run, Worker
 from runs.states import RunState
 from tests import factories
 
@@ -37,11 +37,15 @@ def farm(server):
 
 
 def pages(farm):
-    busy = farm["CryoSat-2 tiles"]
+    busy, fresh = farm["CryoSat-2 tiles"], farm["fresh"]
+    worker = f"/workers/{Worker.objects.all()[0].uuid.hex}"
     return [
-        "/runs/", "/runs/?search=nothing", "/runs/?state=blub", "/runs/new", "/account/password/",
+        "/runs/", f"/runs/actions/pause?run={busy[6:38]}",
+        "/runs/?search=nothing", "/runs/?state=blub", "/runs/new", "/account/password/",
         *farm.values(), f"{busy}tasks?state=failed", f"{busy}tasks?from=100",
         f"{busy}policy", f"{busy}history", f"{busy}failures", f"{busy}map", f"{busy}map?by=host",
+        f"{busy}workers", f"{busy}timeline", f"{busy}compare?with={fresh[6:38]}",
+        "/workers/", worker, "/health/", "/account/",
         f"{busy}restart?state=failed&tasks=0-9", f"{busy}pause", f"{busy}cancel",
         f"{busy}restart", f"{busy}restart-all", f"{busy}delete",
         f"{busy}tasks/0", f"{busy}tasks/61", f"{busy}tasks/61/requeue",

@@ -67,14 +67,26 @@ def test_zooming_keeps_what_is_under_the_pointer(tab, run, expect):
     expect(page.locator("#map-words")).to_have_text(before)
 
 
+def test_a_list_in_which_a_run_is_chosen_is_held_and_the_run_paused(tab, run, expect):
+    page = tab.page
+    tab.open("/runs/")
+    expect(page.locator(".choose-bar")).to_be_hidden()
+    page.get_by_label("Choose tiles").check()
+    expect(page.locator("[data-live-status]")).to_have_text("held while selected")
+    page.locator(".choose-bar").get_by_role("button", name="Pause").click()
+    page.get_by_role("button", name="Pause and hold back 137 tasks").click()
+    expect(page.get_by_text("Pause: 1 run, 137 tasks.")).to_be_visible()
+    expect(page.locator(f"#run-{run.uuid.hex}")).to_contain_text("paused")
+    expect(page.locator("[data-live-status]")).to_have_text("live")
+
+
 def test_a_group_of_failures_is_restarted_with_the_keyboard_alone(tab, run, expect):
     page, keys = tab.page, tab.page.keyboard
     tab.open(f"/runs/{run.uuid.hex}/")
-    for name in ("Failures3", "Restart these 3"):
+    for name, address in (("Failures3", "**/failures"), ("Restart these 3", "**/restart?**")):
         reach(page, name)
         keys.press("Enter")
-        page.wait_for_load_state()
-    page.wait_for_url("**/restart?**")
+        page.wait_for_url(address)
     reach(page, "Restart 3 tasks")
     keys.press("Enter")
     expect(page.get_by_text("Restarted 3 tasks.")).to_be_visible()

@@ -3,6 +3,7 @@
 import pytest
 
 from runs import pace, rates, reports, restarts
+from runs.models import Run
 from tests import factories
 
 
@@ -18,9 +19,13 @@ def grow(alice, count):
 def test_the_list_of_runs(alice, visit, runs, django_assert_num_queries):
     grow(alice, runs)
     client = visit(alice)
-    # 1 session, 2 user, 3 runs with owner and group, 4 tallies of all, 5 tasks in flight of all
-    with django_assert_num_queries(5):
+    # 1 session, 2 user, 3 runs with owner and group, 4 tallies of all, 5 tasks in flight of all,
+    # 6 throughput of the last minutes, 7 who computes
+    with django_assert_num_queries(7):
         client.get("/runs/")
+    chosen = "&".join(f"run={run.uuid.hex}" for run in Run.objects.all())
+    with django_assert_num_queries(5):
+        client.get(f"/runs/actions/pause?{chosen}")
 
 
 @pytest.mark.parametrize("size", [20, 2000])
