@@ -19,13 +19,17 @@ from .harness.postgres import Postgres, running_postgres
 from .harness.report import Result, table, write_summary
 
 COMPARISONS = ("figure1", "loaded", "gunicorn_shapes")
-BENCHMARKS = ("figure1", "loaded", "size", "snapshot", "create", "gunicorn_shapes")
+BENCHMARKS = (
+    "figure1", "figure1_own", "throughput", "loaded", "size", "snapshot", "create", "swarm",
+    "memory", "ten_million", "capacity", "gunicorn_shapes",
+)  # fmt: skip
 
 
 def main() -> int:
     signal.signal(signal.SIGTERM, _leave)
     options = _options()
     folder = _folder(options)
+    folder.mkdir(parents=True, exist_ok=True)
     with running_postgres() as postgres:
         bench = _bench(postgres, options)
         facts = machine.describe(postgres)

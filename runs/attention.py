@@ -9,6 +9,8 @@ from runs.states import RunState
 
 STILL = timedelta(minutes=30)
 """A run that computes and of which nothing ends for so long may be stuck."""
+LEFT = timedelta(seconds=60)
+"""Workers with short tasks hold none for a moment, every now and then."""
 LATELY = timedelta(days=7)
 """A run that is over for longer than that has had its attention."""
 
@@ -30,7 +32,9 @@ def need_of(run: Run, progress: Progress, now: datetime) -> Need | None:
     if counts.failed and not progress.over:
         return Need(0, "failed", f"{counts.failed:,} failed so far")
     opens = run.start_after is None or run.start_after <= now
-    if run.state == RunState.ACTIVE and counts.waiting and not counts.computing and opens:
+    left = run.started is None or moved is None or now - moved > LEFT
+    idle = counts.waiting and not counts.computing and opens and left
+    if run.state == RunState.ACTIVE and idle:
         return Need(1, "worker", f"{counts.waiting:,} wait, and no worker computes")
     if run.state == RunState.ACTIVE and counts.computing and moved and now - moved > STILL:
         return Need(2, "still", "it computes, and nothing has ended for long")

@@ -66,8 +66,8 @@ def _computing(run: Run, task: Task) -> Told:
     where = f"on {task.worker.hostname}" if task.worker else "by hand"
     now = database_now()
     seconds = (now - task.started).total_seconds() if task.started else 0.0
-    mean = pace.mean_seconds(run)
-    many = f", {seconds / mean:.0f} × the mean" if mean and seconds > 2 * mean else ""
+    usual = pace.median_seconds(run)
+    many = f", {seconds / usual:.0f} × the median" if usual and seconds > 2 * usual else ""
     silent = ""
     if task.worker and task.worker.heartbeat:
         quiet = (now - task.worker.last_seen).total_seconds()

@@ -52,7 +52,7 @@ WITH picked AS {{materialized}} (
 )
 UPDATE runs_task SET state = 1, not_before = 0, attempt = attempt + 1, worker_id = %s,
     started = {{now}}, updated = {{now}}
-WHERE id IN (SELECT id FROM picked)
+WHERE id {{among_picked}}
 RETURNING id, number, percent, attempt
 """
 KEY = "(state, not_before, number)"

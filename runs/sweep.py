@@ -10,7 +10,7 @@ import time
 from dataclasses import dataclass
 from datetime import timedelta
 
-from django.db import OperationalError, transaction
+from django.db import InternalError, OperationalError, transaction
 
 from runs import lifecycle, moves, steering, tallies
 from runs.attempts import Ending
@@ -71,7 +71,7 @@ def sweep_now_and_then(heartbeat: float | None) -> Swept | None:
     _next = now + EVERY
     try:
         return sweep() if my_turn(heartbeat) else None
-    except OperationalError as error:
+    except (OperationalError, InternalError) as error:  # the latter: PostgreSQL takes no writes
         log.warning("The sweep was cut short: %s", error)
         return None
 
@@ -89,10 +89,23 @@ def my_turn(heartbeat: float | None = None) -> bool:
     return bool(run_sql(TURN, [away]))
 
 
-def sweep() -> Swept:
-    """Do all steps once."""
+def is_heard() -> bool:
+    """Whether workers reach the farm these days: one of their calls swept within the last minute.
+
+    Where none does, their silence tells nothing: the web server may be away while the database and
+    a sweep from cron are not. Their tasks lose no time by that, for there is nobody to take them.
+    """
+    return bool(fetch("SELECT 1 FROM runs_sweeplock WHERE began > {a_minute_ago}", []))
+
+
+def sweep(*, give_up_silent: bool = True) -> Swept:
+    """Do all steps once; those that take time go a part of their way.
+
+    Args:
+        give_up_silent: whether silent workers are given up; see ``is_heard``.
+    """
     swept = Swept()
-    for worker_id in silent_workers():
+    for worker_id in silent_workers() if give_up_silent else ():
         lost = give_up(worker_id)
         swept.lost_workers += lost is not None
         swept.lost_tasks += lost or 0
@@ -100,7 +113,7 @@ def sweep() -> Swept:
         swept.overdue += end_overdue(Run.objects.get(pk=run_id[0]))
     swept.woken = wake()
     swept.expired = steering.expire_runs()
-    swept.cancelled = steering.finish_cancelled(PIECES)
+    swept.cancelled = steering.finish_cancelled()
     swept.deleted = lifecycle.sweep_deleted(after=UNDISTURBED, pieces=PIECES)
     return swept
 

@@ -10,6 +10,7 @@ import importlib
 import os
 import sys
 import uuid
+from collections.abc import Iterable
 from typing import Any
 
 from .clients import USER
@@ -25,6 +26,7 @@ class Inside:
         self._models = importlib.import_module("runs.models")
         self._queue = importlib.import_module("runs.queue")
         self._lifecycle = importlib.import_module("runs.lifecycle")
+        self._appending = importlib.import_module("runs.appending")
         self._auth = importlib.import_module("django.contrib.auth")
         self.disconnect()
 
@@ -42,6 +44,10 @@ class Inside:
 
     def create_run(self, tasks: int) -> Any:
         return self._lifecycle.create_run(owner=self.owner(), num_tasks=tasks)
+
+    def append(self, run: Any, values: Iterable[Any]) -> None:
+        """Add one task for each input."""
+        self._appending.append(run=run, values=values)
 
     def claim(self, run_id: int, worker: Any, want: int = 1) -> list[Any]:
         """A claim as a request makes it: the run is read afresh."""

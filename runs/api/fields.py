@@ -101,8 +101,9 @@ class StrictSerializer(serializers.Serializer[Any]):
         """The values, if all names are known."""
         unknown = sorted(set(data) - set(self.fields))
         if unknown:
-            known = ", ".join(self.fields)
-            raise serializers.ValidationError(
-                {printable(name): [f"Unknown field; known are: {known}."] for name in unknown[:10]}
-            )
+            reasons = {printable(name): ["Unknown field."] for name in unknown[:10]}
+            reasons[printable(unknown[0])] = [
+                f"Unknown field; known are: {', '.join(self.fields)}."
+            ]
+            raise serializers.ValidationError(reasons)
         return super().to_internal_value(data)

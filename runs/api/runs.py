@@ -126,6 +126,13 @@ class RunViewSet(FarmViewSet):
         parameters=[RUN, RESTART_ALL],
         request=RestartInput,
         responses={204: None, 200: Touched},
+        examples=[
+            OpenApiExample(
+                "What failed on one host",
+                value={"status": ["failed"], "host": "n012", "reason": "its disk was full"},
+                request_only=True,
+            )
+        ],
     )
     def restart(self, request: Request, uuid: str) -> Response:
         """Put tasks back to waiting.

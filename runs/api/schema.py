@@ -111,10 +111,11 @@ def add_errors(call: dict[str, Any]) -> None:
     shape = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
     with_body = "requestBody" in call
     for status, meaning in ERRORS.items():
-        if with_body or status not in WITH_BODY:
+        conflict = status == "409" and call["operationId"] == "undo_event"
+        if with_body or conflict or status not in WITH_BODY:
             call["responses"].setdefault(status, {"description": meaning, "content": shape})
     if with_body:
-        call["requestBody"]["required"] = True
+        call["requestBody"]["required"] = call["operationId"] not in BODY_OPTIONAL
 
 
 def tighten(shapes: dict[str, Any]) -> None:
@@ -125,6 +126,9 @@ def tighten(shapes: dict[str, Any]) -> None:
         elif name.endswith("Request"):
             one.update(additionalProperties=False, minProperties=1)
 
+
+BODY_OPTIONAL = ("restart_run", "pause_run", "resume_run", "cancel_run")
+"""Calls that mean something without a body, too."""
 
 ERROR_SCHEMA = {
     "type": "object",

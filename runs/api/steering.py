@@ -3,6 +3,7 @@
 from dataclasses import asdict
 from typing import Any
 
+from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -63,7 +64,7 @@ class SteeringViewSet(FarmViewSet):
         parameters=[RUN], responses={200: policies.PolicyOutput},
     )  # fmt: skip
     def policy(self, request: Request, uuid: str) -> Response:
-        """All options of the run's policy."""
+        """What becomes of the run's tasks without anybody's doing: all options of its policy."""
         return Response(policies.show_policy(reports.find_run(request.user, uuid)))
 
     @extend_schema(
@@ -111,10 +112,16 @@ class SteeringViewSet(FarmViewSet):
 
     @extend_schema(
         tags=["steering"], operation_id="append_tasks", summary="Add tasks to a run",
-        parameters=[RUN], request=AppendInput, responses={201: Appended},
+        parameters=[RUN], responses={201: Appended},
+        request={"application/json": AppendInput, "application/x-ndjson": OpenApiTypes.STR},
         examples=[
-            OpenApiExample("With inputs", value={"inputs": ["a.nc", "b.nc"]}, request_only=True),
-            OpenApiExample("Plain", value={"numTasks": 100}, request_only=True),
+            OpenApiExample(
+                "With inputs", value={"inputs": ["a.nc", "b.nc"]}, request_only=True,
+                media_type="application/json",
+            ),
+            OpenApiExample(
+                "Plain", value={"numTasks": 100}, request_only=True, media_type="application/json"
+            ),
         ],
     )  # fmt: skip
     def append(self, request: Request, uuid: str) -> Response:

@@ -14,9 +14,10 @@ from runs.errors import InvalidInput, StateConflict
 from runs.models import Run
 from runs.pages import selecting
 from runs.pages.page import farm_page, page, run_of
-from runs.pages.shown import ShownRun, tasks
+from runs.pages.shown import ShownRun
 from runs.selection import Selection
 from runs.states import RunState, TaskState
+from runs.wording import tasks
 
 ENDED_OR_HELD = (TaskState.COMPUTING, TaskState.FAILED, TaskState.CANCELLED, TaskState.DONE)
 OPEN = (TaskState.WAITING, TaskState.COMPUTING)

@@ -16,9 +16,9 @@ from runs.errors import StateConflict
 from runs.models import Run, RunEvent
 from runs.pages.frame import framed
 from runs.pages.page import farm_page, number, page, run_of
-from runs.pages.shown import tasks
 from runs.policy import BY_FIELD
 from runs.restarts import UNDO_FOR
+from runs.wording import tasks
 
 PER_PAGE = 50
 ICONS = {

@@ -12,9 +12,10 @@ from runs.errors import Conflict, NotFound
 from runs.models import Run
 from runs.pages.actions import CANCEL, DELETE, PAUSE, RESTART, RESUME, Action, Order
 from runs.pages.page import farm_page, page
-from runs.pages.shown import ShownRun, show_runs, tasks
+from runs.pages.shown import ShownRun, show_runs
 from runs.selection import Selection
 from runs.states import TaskState
+from runs.wording import tasks
 
 MOST = 50
 """Runs of one action."""

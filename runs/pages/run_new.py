@@ -15,8 +15,8 @@ from runs.models import Run
 from runs.pages.input_files import lines_of
 from runs.pages.page import farm_page, page
 from runs.pages.run_policy import PolicyFields
-from runs.pages.shown import tasks
 from runs.policy import BY_FIELD, OPTIONS
+from runs.wording import tasks
 
 ABOUT = ("name", "num_tasks", "inputs", "namespace", "group", "description")
 

@@ -29,7 +29,7 @@ def show_task(request: HttpRequest, uuid: str, number: int) -> HttpResponse:
         "cancellable": task.state in OPEN,
         "why": explain.explain(run, task),
         "attempts": attempts,
-        "input": inputs.read_one(run.id, number) if run.largest_input else None,
+        "input": inputs.read(run, [number]).get(number),
     }
     return page(request, "runs/task.html", context)
 

@@ -312,7 +312,7 @@ def test_an_info_that_does_not_exist(farm: Farm, info: str) -> None:
         (["POST", "PUT", "PATCH"], "/api/runs/RUN"),
         (["GET", "PUT", "PATCH", "DELETE"], "/api/runs/RUN/restart"),
         (["GET", "PUT", "PATCH", "DELETE"], "/api/runs/RUN/task"),
-        (["POST", "PUT", "PATCH", "DELETE"], "/api/runs/RUN/tasks"),
+        (["PUT", "PATCH", "DELETE"], "/api/runs/RUN/tasks"),
         (["POST", "PATCH", "DELETE", "TRACE", "BLUB"], "/api/runs/RUN/tasks/0"),
         (["POST", "PUT", "PATCH", "DELETE"], "/api/token"),
         (["GET", "PUT", "PATCH", "DELETE"], "/api/worker"),

@@ -53,6 +53,14 @@ def described() -> Any:
     return found
 
 
+@schemathesis.serializer("application/x-ndjson")
+def as_lines(context: Any, value: Any) -> bytes:
+    """A made-up body: one JSON value a line, or text as it is."""
+    if isinstance(value, list):
+        value = "\n".join(map(json.dumps, value))
+    return str(value).encode(errors="replace")
+
+
 schema = described()
 
 

@@ -12,6 +12,7 @@ from django.db.models.functions import Now
 from runs import pace, sweep
 from runs.models import SweepLock, Worker
 from tests import factories
+from tests.commands.shell import manage
 from tests.exchange.conftest import numbers
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -47,6 +48,16 @@ def test_a_silent_worker_is_lost_while_others_are_heard(alice: User, worker: Wor
     sweep.my_turn(10)
     pass_time(60, worker, swept=True)
     assert sweep.sweep().lost_workers == 1
+
+
+def test_a_sweep_from_cron_gives_nobody_up_while_nobody_is_heard(
+    alice: User, worker: Worker
+) -> None:
+    sweep.my_turn(10)
+    pass_time(120, worker)  # the web server may be down
+    assert manage("sweep").startswith("0 workers lost")
+    assert sweep.my_turn(600)
+    assert manage("sweep").startswith("1 workers lost")
 
 
 @pytest.mark.parametrize(

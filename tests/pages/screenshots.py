@@ -79,6 +79,7 @@ def addresses() -> dict[str, str]:
         "password": "/account/password/",
         "not-found": "/runs/0/",
         "admin-runs": "/admin/runs/run/",
+        "api": "/api/docs/",
     }
 
 

@@ -58,6 +58,12 @@ def too_wide(page):
     )
 
 
+STICKING_OUT = """() => [...document.querySelectorAll(".runs *, .card *")].filter(one => {
+  const [own, frame] = [one, one.closest(".runs, .card")].map(it => it.getBoundingClientRect());
+  return own.right > frame.right + 1 && !one.closest("pre, .table, .unseen");
+}).map(one => one.outerHTML.slice(0, 200))"""
+
+
 @pytest.mark.parametrize("look", LOOKS)
 def test_every_page_is_accessible_and_fits(farm, open_tab, look):
     tab = open_tab(**LOOKS[look])
@@ -71,6 +77,7 @@ def test_every_page_is_accessible_and_fits(farm, open_tab, look):
         found += [(path, one) for one in tab.violations()]
         if too_wide(tab.page):
             found.append((path, "wider than the screen"))
+        found += [(path, f"sticks out: {one}") for one in tab.page.evaluate(STICKING_OUT)]
     assert not found, "\n".join(map(str, found))
 
 
@@ -91,6 +98,27 @@ def test_the_colours_follow_the_system_and_the_button(farm, open_tab):
     page.locator("[data-theme-toggle]").click()
     assert not light()
     assert page.evaluate("localStorage.theme") == "dark"
+
+
+@pytest.mark.parametrize("look", LOOKS)
+def test_the_page_of_the_api_has_the_systems_colours_and_a_way_back(farm, open_tab, look):
+    tab = open_tab(**LOOKS[look])
+    page = tab.page
+    tab.open("/api/docs/")
+    page.locator(".opblock").first.wait_for()
+    assert not too_wide(page)
+
+    def paper():
+        return page.evaluate("getComputedStyle(document.documentElement).backgroundColor")
+
+    dark = look == "dark"
+    assert paper() == ("rgb(17, 20, 18)" if dark else "rgb(246, 247, 245)")
+    assert page.evaluate("document.documentElement.classList.contains('dark-mode')") == dark
+    for _ in range(1 if dark else 2):  # from the system's to light, and on to dark
+        page.locator("[data-theme-toggle]").click()
+    assert paper() == ("rgb(246, 247, 245)" if dark else "rgb(17, 20, 18)")
+    page.locator(".top").get_by_role("link", name="Runs").click()
+    page.wait_for_url("**/account/login/?next=/runs/")
 
 
 def test_copy_copies_what_is_shown(farm, open_tab):
