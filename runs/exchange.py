@@ -75,7 +75,9 @@ def exchange(*, user: Any, worker: Worker, wish: Wish) -> Answer:
     if wish.holding is not None:
         reconcile(worker, wish.holding, answer)
     if wish.want and not answer.tasks:
-        answer.retry_after, answer.finished = pace.when_to_come_again(serving)
+        # A worker whose time no run's tasks fit into any more has nothing to wait for.
+        fitting = [run for run in serving if pace.fits(run, wish.time_left)]
+        answer.retry_after, answer.finished = pace.when_to_come_again(fitting)
     if serving:
         answer.heartbeat = min(run.heartbeat for run in serving)
     sweep.sweep_now_and_then(worker.heartbeat)

@@ -6,9 +6,11 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import IO, Any
+
+import psutil
 
 from .clients import PASSWORD, USER
 from .ours import Ours
@@ -134,8 +136,17 @@ def crowd(
         yield Crowd(process)
         process.communicate(timeout=60)
     finally:
-        process.kill()
-        process.wait()
+        kill_tree(process)
+
+
+def kill_tree(process: subprocess.Popen[str]) -> None:
+    """End what is left of a process and its children, if anything is."""
+    with suppress(psutil.NoSuchProcess):
+        for child in psutil.Process(process.pid).children(recursive=True):
+            with suppress(psutil.NoSuchProcess):
+                child.kill()
+    process.kill()
+    process.wait()
 
 
 def _drive(

@@ -1,7 +1,8 @@
 """A small Taskfarm server on the loopback interface that can be told to misbehave.
 
-It keeps runs in memory and answers the documented calls and the exchange. A fault is put in front
-of the next call that matches; faults are used up in order. Nothing here imports the client.
+It keeps runs in memory and answers the documented calls and, unless told otherwise, the exchange. A
+fault is put in front of the next call that matches; faults are used up in order. Nothing here
+imports the client.
 """
 
 from __future__ import annotations
@@ -176,6 +177,7 @@ class Stub:
     lock: threading.Lock = field(default_factory=threading.Lock)
     ended: threading.Event = field(default_factory=threading.Event)
     keep_alive: bool = False
+    has_exchange: bool = True
     share: int = 10_000
     heartbeat: float = 10.0
     after: Callable[[Seen], None] = lambda seen: None
@@ -248,7 +250,7 @@ class Stub:
             return 401, {"detail": "Token expired.", "code": "token_expired"}
         if path == "echo":
             return 200, {"body": seen.body, "query": seen.query}
-        if path.startswith("worker/"):
+        if path.startswith("worker/") and self.has_exchange:
             return self._worker_call(seen, path.split("/")[1])
         calls: dict[tuple[str, str], Callable[[], Answer]] = {
             ("GET", "runs"): lambda: (200, {"data": [one.row() for one in self.runs.values()]}),
@@ -337,7 +339,7 @@ class Stub:
         everything = seen.query["all"] == "True"
         for number, status in enumerate(run.status):
             if everything or status != "done":
-                run.status[number] = "waiting"
+                run.take_away(number)
                 run.percent[number] = 0.0 if everything else run.percent[number]
         run.events.append({"id": 7, "what": "restart"})
         return (200, {"tasks": 2}) if seen.body else (204, None)
@@ -354,6 +356,8 @@ class Stub:
     def _update(self, run: Run, number: int, body: dict[str, Body]) -> Answer:
         run.percent[number] = body.get("percentCompleted", run.percent[number])
         run.status[number] = body.get("status", run.status[number])
+        if run.status[number] != "computing":
+            run.holder.pop(number, None)
         return 204, None
 
     # ---- the exchange
@@ -394,7 +398,7 @@ class Stub:
             if "output" in one and one["output"] in run.refused_outputs:
                 return 400, {"detail": "The output is bad.", "code": "invalid"}
         stale = [one for one in reports if not self._report(run, worker, one)]
-        tasks = self._hand_out(run, worker, min(body["want"], self.share))
+        tasks = self._hand_out(run, worker, min(body.get("want", 0), self.share))
         drop = []
         if "holding" in body:
             theirs = {tuple(pair) for pair in body["holding"].get(run.uuid, [])}

@@ -247,6 +247,13 @@ def test_no_task_is_begun_that_will_not_fit(stub: Stub) -> None:
     assert exchanges(stub)[0].body["timeLeft"] == 100
 
 
+def test_a_worker_without_a_task_ends_with_its_time(stub: Stub) -> None:
+    run, kept = run_of(stub, 3)
+    kept.state = "paused"
+    assert run.work(lambda task: None, time_left=0.5) == Summary()
+    assert kept.status == ["waiting"] * 3
+
+
 def test_the_batch_system_tells_the_time_left(stub: Stub, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SLURM_JOB_END_TIME", "1000")
     monkeypatch.setenv("SLURM_JOB_ID", "4711")

@@ -1,10 +1,12 @@
 """The exchange: reports in, tasks out, repetition accepted, anything stale refused and counted."""
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.db.models.functions import Now
 from rest_framework.test import APIClient
 
 from runs import lifecycle, queue, restarts, steering, tallies
@@ -253,3 +255,14 @@ def test_a_worker_that_signs_off_leaves_its_tasks_to_others(
     assert set(run.attempts.values_list("outcome", flat=True)) == {Outcome.RELEASED}
     assert len(queue.claim(run=Run.objects.get(pk=run.pk), worker=worker, want=99)) == 10
     factories.check_books(run)
+
+
+def test_a_worker_whose_time_no_task_fits_into_has_nothing_to_wait_for(
+    alice: User, exchange: Call
+) -> None:
+    run = factories.run(alice, 10)
+    exchange(run, want=1)
+    Task.objects.filter(run=run, number=0).update(started=Now() - timedelta(minutes=10))
+    answer = exchange(run, done=[[0, 1]], want=1, timeLeft=60)
+    assert (numbers(answer), answer["finished"], answer["retryAfter"]) == ([], True, None)
+    assert numbers(exchange(run, want=1, timeLeft=3600)) == [1]

@@ -70,6 +70,9 @@ LABELS = ("SLURM_JOB_ID", "SLURM_ARRAY_JOB_ID", "SLURM_ARRAY_TASK_ID", "PBS_JOBI
 STUCK = 30.0
 """Seconds in one task after which the tasks kept ahead are given back for others to do."""
 
+LONGEST_WAIT = 60.0
+"""Seconds after which a worker that waits for a task looks at its time again."""
+
 AGAIN = 60.0
 """Seconds within which a worker that the server forgets twice gives up."""
 
@@ -228,13 +231,20 @@ class Courier:
             self._idle = True
             self._bell.notify_all()
             while not self.inbox and not (self._over or self._stopping or self.error):
-                self._bell.wait()
+                left = self._left() - self.durations.p95
+                if left <= 0:  # no task that comes now would fit
+                    break
+                self._bell.wait(min(left, LONGEST_WAIT))
             self._idle = False
             if self.inbox and not self._stopping and not self.error:
                 return self.inbox.popleft()
         if self.error is not None:
             raise self.error
         return None
+
+    def _left(self) -> float:
+        """Seconds until the batch job ends; infinite when nobody knows."""
+        return self._time_left() if self._time_left is not None else math.inf
 
     def ring(self, seconds: float = 0.0) -> None:
         """Ask for an exchange.
@@ -397,7 +407,7 @@ class Courier:
         if batch.holding:
             held = [*self._held.difference(batch.ended)]
             parts.append(f'"holding": {{"{run}": {json.dumps(held)}}}')
-        left = self._time_left() if self._time_left is not None else math.inf
+        left = self._left()
         if left < math.inf:
             parts.append(f'"timeLeft": {max(0.0, left):.3f}')
         return (", ".join(parts) + "}").encode()

@@ -6,6 +6,8 @@ import os
 import threading
 from collections.abc import Callable
 
+from ._signals import signals_blocked
+
 Send = Callable[[int, float], None]
 
 
@@ -58,7 +60,8 @@ class Outbox:
             self._waiting = (task, percent)
             if self._thread is None:
                 self._thread = threading.Thread(target=self._work, name="taskfarm-progress")
-                self._thread.start()
+                with signals_blocked():
+                    self._thread.start()
         self._raise()
 
     def flush(self) -> None:

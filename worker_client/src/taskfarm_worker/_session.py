@@ -233,14 +233,19 @@ class ServerSession:
             self._renew(spent="")
         return self._token
 
-    def impatient(self) -> ServerSession:
-        """Make a copy with connections of its own that tries each call once.
+    def impatient(self, *, sharing: bool = False) -> ServerSession:
+        """Make a copy that tries each call once.
+
+        Args:
+            sharing: use the connections of this one, in place of others.
 
         Returns:
             the copy, for a caller that repeats calls by rules of its own.
         """
         copied = copy.copy(self)
         copied.patience = 0.0
+        if sharing:
+            copied._own = self._here()
         return copied
 
     @property

@@ -5,14 +5,16 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Iterator
-from uuid import uuid4
+from contextlib import nullcontext
+from types import TracebackType
 
 from . import _config
-from ._answers import Json, json_object, member
+from ._answers import Json
+from ._claims import enroll
 from ._config import DEFAULT_URL
+from ._errors import ConflictError
 from ._farm import TaskFarm
-from ._outbox import Outbox
-from ._session import Call, Repeat, Timeout
+from ._session import Timeout
 from ._task import percentage as _percentage
 
 WORK_PATIENCE = 3600.0
@@ -36,16 +38,27 @@ class TaskFarmWorker(TaskFarm):
 
     Progress is sent in the background, so that `update` costs nothing; claims and `done` are
     calls of their own, which return when the server has them. `Run.work` does all of it in the
-    background, many tasks at once, and survives a crash of the worker; prefer it for new scripts.
+    background, many tasks at once; prefer it for new scripts.
 
-    **A lost claim.** When the answer to a claim is lost, the server may have handed out a task
-    that this worker never hears of. The protocol has no way to ask, and claiming again does not
-    bring it back: the task stays *computing* until the run is restarted. Still the worker logs a
-    warning and claims again, as that costs one task until a restart, where giving up would cost
-    the whole job.
+    **A crash.** While the process lives, the server hears so every ten seconds from a thread of its
+    own. A process that dies is noticed after three times as long, and its tasks wait again. That
+    goes for a task which `done` let go of below 100 %, too: it stays *computing* while the
+    process lives. A function of a C library that never lets other threads run for half a minute
+    looks like a crash.
+
+    **A lost answer** loses nothing: claims and reports are repeated, and count once. A task that
+    the server takes away, since somebody restarted or cancelled it, is told by a warning in the
+    log and a ConflictError of the next `update`, or `done` at 100 %. Then it is let go of, and the
+    next one can be claimed.
+
+    **A server without the exchange**, such as taskfarm 0.4.0, gets the documented calls. It never
+    notices a crash, and when the answer to a claim is lost, a task may stay *computing* that
+    nobody knows of: the worker logs a warning and claims again, as that costs one task until a
+    restart of the run, where giving up would cost the whole job.
 
     **Forked or unpickled in another process**, it works on the task that it held at that moment
-    and registers as a worker of its own before it claims the next.
+    and registers as a worker of its own before it claims the next. The first call there begins to
+    show that this process lives; fork before you make the worker, if the parent is to end.
     """
 
     def __init__(
@@ -88,14 +101,13 @@ class TaskFarmWorker(TaskFarm):
         )
         self._task: int | None = None
         self._percentage: float | None = None
-        self._outbox = Outbox(self._send_progress)
         self._register()
         self._server.patience = _config.patience(patience, WORK_PATIENCE)
 
     @property
     def worker_uuid(self) -> str:
         """The UUID of the worker."""
-        return self._worker_uuid
+        return self._claims.uuid
 
     @property
     def task(self) -> int | None:
@@ -124,25 +136,40 @@ class TaskFarmWorker(TaskFarm):
 
         Raises:
             InvalidArgumentError: (a ValueError) it is not a number from 0 to 100.
+            ConflictError: the server has taken the task away; it is not in hand any more.
             TaskFarmError: an earlier report could not be sent.
         """
         if self._task is None:
             return
         self._percentage = _percentage(percentage)
-        self._outbox.put(self._task, self._percentage)
+        try:
+            self._claims.note(self._task, self._percentage)
+        except ConflictError:
+            self._let_go()
+            raise
 
     def done(self) -> None:
         """Let go of the task in hand.
 
         At 100 % the task is reported as done. Below that nothing is sent and the task stays
-        *computing* on the server, for a restart of the run to bring back.
+        *computing* on the server while this process lives; after that, or when the run is
+        restarted, it waits again.
+
+        Raises:
+            ConflictError: the task is at 100 %, but the server has taken it away; it is not in
+                hand any more.
+            TaskFarmError: it could not be reported, and stays in hand.
         """
         if self._task is None:
             return
-        self._outbox.flush()
-        if self._percentage is not None and abs(self._percentage - 100) < 1e-6:
-            self.setTaskInfo(self._task, "status", "done")
-        self._task = None
+        try:
+            self._claims.flush()
+            if self._percentage is not None and abs(self._percentage - 100) < 1e-6:
+                self._claims.done(self._task)
+        except ConflictError:
+            self._let_go()
+            raise
+        self._let_go()
 
     def info(self, info: str) -> Json:
         """Get information about the run, after what was reported here.
@@ -153,7 +180,7 @@ class TaskFarmWorker(TaskFarm):
         Returns:
             the value, or for "" a dictionary of all of them.
         """
-        self._outbox.flush()
+        self._claims.flush()
         return super().info(info)
 
     def getTaskInfo(self, task: int, info: str) -> Json:
@@ -166,7 +193,7 @@ class TaskFarmWorker(TaskFarm):
         Returns:
             the value, or for "" a dictionary of all of them.
         """
-        self._outbox.flush()
+        self._claims.flush()
         return super().getTaskInfo(task, info)
 
     def setTaskInfo(self, task: int, info: str, value: object) -> None:
@@ -177,8 +204,10 @@ class TaskFarmWorker(TaskFarm):
             info: as for `TaskFarm.setTaskInfo`.
             value: the new value.
         """
-        self._outbox.flush()
-        super().setTaskInfo(task, info, value)
+        self._claims.flush()
+        ended = info == "status" and value != "computing"
+        with self._claims.changing(task) if ended else nullcontext():
+            super().setTaskInfo(task, info, value)
 
     def restart(self, everything: bool = False) -> None:
         """Put tasks back to waiting, after what was reported here.
@@ -186,72 +215,72 @@ class TaskFarmWorker(TaskFarm):
         Args:
             everything: as for `TaskFarm.restart`.
         """
-        self._outbox.flush()
+        self._claims.flush()
         super().restart(everything)
 
     def delete(self) -> None:
         """Delete the run with all its tasks, after what was reported here."""
-        self._outbox.flush()
+        self._claims.flush()
         super().delete()
 
     def close(self) -> None:
-        """Send what is to be sent, and close the connections; a later call opens new ones."""
+        """Send what is to be sent, give back the task in hand, sign off, close the connections.
+
+        The task in hand waits again at once, with the percentage that it has. Where tasks were let
+        go of below 100 %, nothing is given back: they, and the one in hand, stay *computing* while
+        the process lives. A later call opens new connections; a later claim is one as before.
+
+        A script that just ends without it loses no report. What it held waits again when the
+        server has noticed its end, half a minute later.
+        """
+        self._close(sign_off=True)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close. After an exception the task in hand is not given back, but left as by a crash.
+
+        So it waits again after half a minute, and a task that breaks each worker that takes it ends
+        as *failed* after `lost_attempts`. Ctrl-C and `sys.exit` are no fault of the task's.
+        """
+        self._close(sign_off=not isinstance(error, Exception))
+
+    def _close(self, *, sign_off: bool) -> None:
         try:
-            self._outbox.flush()
+            self._claims.close(sign_off=sign_off)
         finally:
             super().close()
 
     def __getstate__(self) -> dict[str, object]:
         """Send what is to be sent, so that a copy need not."""
-        self._outbox.flush()
+        self._claims.flush()
         return self.__dict__.copy()
 
-    def _send_progress(self, task: int, percent: float) -> None:
-        super().setTaskInfo(task, "percentCompleted", percent)
-
     def _register(self) -> None:
-        """Announce this process as a worker.
-
-        Safe to repeat, since the client chooses the UUID: when the answer to the first try is
-        lost and the second hears that the worker exists, the first has registered it.
-        """
+        """Announce this process as a worker."""
         self._home = _process()
-        self._worker_uuid = uuid4().hex
-        host, pid = self._home
-        self._server.call(
-            Call(
-                "POST",
-                "worker",
-                body={"uuid": self._worker_uuid, "hostname": host, "pid": pid},
-                repeat=Repeat.FREELY,
-                already=(409, "worker_exists"),
-            )
-        )
+        self._claims = enroll(self._server, self.uuid, self._home)
 
     def _claim(self) -> None:
-        """Ask for a task; see the class about answers that are lost."""
-        if self._home != _process():
+        """Ask for a task."""
+        if self._home != _process() or not self._claims.own:
             self._register()
-        answer = self._server.call(
-            Call(
-                "POST",
-                f"{self._run_path()}/task",
-                body={"worker_uuid": self.worker_uuid},
-                repeat=Repeat.AT_A_PRICE,
-                doubt="A task may have been handed out that nobody knows of; it stays 'computing' "
-                f"until 'manageTF --reset {self.uuid}', once no worker is computing.",
-            )
-        )
+        claimed = self._claims.claim()
         self._percentage = None
-        if answer.status_code == 204:
+        if claimed is None:
             return
-        claimed = json_object(answer)
-        self._task = int(member(answer, "task"))
+        self._task, percentage = claimed
         self._numTasks = max(self._numTasks, self._task + 1)  # tasks may be appended to a run
-        percentage = claimed.get("percentCompleted")
         if percentage is None:  # only servers older than the documentation leave it out
             percentage = self.getTaskInfo(self._task, "percentCompleted")
         self._percentage = float(percentage)
+
+    def _let_go(self) -> None:
+        self._claims.let_go()
+        self._task = None
 
 
 def _process() -> tuple[str, int]:
