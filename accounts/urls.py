@@ -3,9 +3,10 @@
 from django.contrib.auth import views
 from django.urls import path
 
-from accounts.pages import ChangePassword
+from accounts.pages import ChangePassword, show_account
 
 urlpatterns = [
+    path("", show_account, name="account"),
     path(
         "login/",
         views.LoginView.as_view(

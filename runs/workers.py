@@ -6,7 +6,7 @@ from uuid import UUID
 
 from django.db import IntegrityError, transaction
 
-from runs.dialect import as_datetime, fetch, run_sql
+from runs.dialect import as_datetime, as_list, fetch, run_sql
 from runs.errors import WorkerExists, WorkerNotFound
 from runs.models import Worker
 
@@ -109,3 +109,20 @@ def computing(run_id: int, *, limit: int) -> list[tuple[Worker, int]]:
 def in_order(ids: Iterable[int]) -> Iterable[Worker]:
     """Workers by host and process."""
     return Worker.objects.filter(id__in=list(ids)).order_by("hostname", "pid", "id")
+
+
+CREWS = """
+SELECT run_id, COUNT(DISTINCT worker_id) FROM (
+    SELECT run_id, worker_id FROM runs_task
+    WHERE state = 1 AND worker_id IS NOT NULL AND run_id {in_list} LIMIT %s
+) AS held
+GROUP BY run_id
+"""
+MOST_IN_CREWS = 50_000
+
+
+def crews(run_ids: list[int]) -> dict[int, int]:
+    """How many workers hold tasks of each of some runs now, in one query."""
+    if not run_ids:
+        return {}
+    return dict(fetch(CREWS, [as_list(run_ids), MOST_IN_CREWS]))

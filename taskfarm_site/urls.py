@@ -11,6 +11,7 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("account/", include("accounts.urls")),
     path("runs/", include("runs.pages.urls")),
+    path("", include("runs.pages.other_urls")),
 ]
 handler400 = "taskfarm_site.views.bad_request"
 handler403 = "taskfarm_site.views.forbidden"

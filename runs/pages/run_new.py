@@ -1,4 +1,4 @@
-"""Create a run."""
+"""Create a run: so many plain tasks, or one for each input in a file."""
 
 from typing import Any
 
@@ -9,15 +9,20 @@ from django.contrib.auth.models import Group
 from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import redirect
 
-from runs import lifecycle
-from runs.errors import InvalidInput
+from runs import appending, lifecycle
+from runs.errors import Conflict, InvalidInput
 from runs.models import Run
+from runs.pages.input_files import lines_of
 from runs.pages.page import farm_page, page
+from runs.pages.run_policy import PolicyFields
+from runs.policy import BY_FIELD, OPTIONS
 from runs.wording import tasks
 
+ABOUT = ("name", "num_tasks", "inputs", "namespace", "group", "description")
 
-class RunForm(forms.Form):
-    """What a new run is made of."""
+
+class RunForm(PolicyFields):
+    """What a new run is made of; an option of the policy that is left empty has its default."""
 
     name = forms.CharField(
         max_length=200, required=False, help_text="What you will look for. Any words you like."
@@ -25,7 +30,15 @@ class RunForm(forms.Form):
     num_tasks = forms.IntegerField(
         label="Number of tasks",
         min_value=0,
+        required=False,
         help_text="They are numbered from 0. Each is handed to one worker at a time.",
+    )
+    inputs = forms.FileField(
+        label="Or a file of inputs",
+        required=False,
+        help_text="One task for each line of text, row of a .csv with a head, "
+        "or line of an .ndjson.",
+        widget=forms.FileInput(attrs={"accept": ".txt,.csv,.ndjson,.jsonl,.lst,text/*"}),
     )
     namespace = forms.CharField(
         max_length=200, required=False, help_text="What it belongs to: a project, a campaign."
@@ -42,18 +55,44 @@ class RunForm(forms.Form):
     )
 
     def __init__(self, *args: Any, user: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+        fresh = Run()
+        defaults = {one.field: getattr(fresh, one.field) for one in OPTIONS}
+        super().__init__(*args, initial=defaults, **kwargs)
         groups = Group.objects.all() if user.is_staff else user.groups.all()
         tasks = self.fields["num_tasks"]
         assert isinstance(tasks, forms.IntegerField)  # noqa: S101 - tells the type checker
         tasks.max_value = settings.TASKFARM_MAX_TASKS
         self.fields["group"].queryset = groups.order_by("name")  # type: ignore[attr-defined]
+        for option in OPTIONS:
+            self.fields[option.field].required = False
+
+    def about(self) -> list[Any]:
+        """The fields that are no policy."""
+        return [self[name] for name in ABOUT]
+
+    def clean(self) -> dict[str, Any]:
+        """Either a number or a file."""
+        given = super().clean() or {}
+        number, file = given.get("num_tasks"), given.get("inputs")
+        if file and number:
+            self.add_error("inputs", "Give a number of tasks or a file, not both.")
+        elif number is None and not file and "num_tasks" not in self.errors:
+            self.add_error("num_tasks", "Give a number of tasks, or a file of inputs.")
+        return given
+
+    def options(self) -> dict[str, Any]:
+        """The options that differ from their defaults."""
+        return {
+            name: value
+            for name, value in self.changed_options().items()
+            if value is not None or BY_FIELD[name].optional
+        }
 
 
 @farm_page
 def create_run(request: HttpRequest) -> HttpResponseBase:
     """The form for a new run, which ends on the run's page."""
-    form = RunForm(request.POST or None, user=request.user)
+    form = RunForm(request.POST or None, request.FILES or None, user=request.user)
     run = create_from(form, request.user) if request.method == "POST" else None
     if run is None:
         return page(request, "runs/new.html", {"form": form})
@@ -65,12 +104,33 @@ def create_from(form: RunForm, owner: Any) -> Run | None:
     """The run that the form describes; None where it is refused, the form then says why."""
     if not form.is_valid():
         return None
+    given = form.cleaned_data
     try:
-        return lifecycle.create_run(owner=owner, **form.cleaned_data)
+        run = lifecycle.create_run(
+            owner=owner,
+            num_tasks=given["num_tasks"] or 0,
+            **{name: given[name] for name in ("name", "namespace", "group", "description")},
+            **form.options(),
+        )
     except InvalidInput as refusal:
-        reasons = refusal.fields or {"": [refusal.detail]}
-        for field, texts in reasons.items():
-            name = {"numTasks": "num_tasks"}.get(field, field)
-            for text in texts:
-                form.add_error(name if name in form.fields else None, text)
+        form.refuse(refusal)
         return None
+    return fill(form, run, owner) if given["inputs"] else run
+
+
+def fill(form: RunForm, run: Run, owner: Any) -> Run | None:
+    """Add a task for each input of the file, or take the run back and say what is wrong with it."""
+    file = form.cleaned_data["inputs"]
+    try:
+        _, count = appending.append_stream(
+            run=run, lines=lines_of(file, file.name), who=owner.get_username()
+        )
+    except (InvalidInput, Conflict) as refusal:
+        lifecycle.delete_run(run=run)
+        form.add_error("inputs", refusal.detail.split(" The ")[0])
+        return None
+    if not count:
+        lifecycle.delete_run(run=run)
+        form.add_error("inputs", "There is no input in the file.")
+        return None
+    return run

@@ -1,15 +1,18 @@
-"""The page of one task: where it stands, what was tried, and setting it back to waiting."""
+"""The page of one task: where it stands and why, its input, what was tried; set it back."""
+
+from typing import Any
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect
 from django.views.decorators.http import require_http_methods, require_safe
 
-from runs import lifecycle, reports
+from runs import explain, inputs, lifecycle, reports
 from runs.pages.page import farm_page, page, run_of
 from runs.states import TaskState
 
 MOST_ATTEMPTS = 50
+OPEN = (TaskState.WAITING, TaskState.COMPUTING)
 
 
 @farm_page
@@ -18,11 +21,15 @@ def show_task(request: HttpRequest, uuid: str, number: int) -> HttpResponse:
     """The task with its latest attempts."""
     run = run_of(request, uuid)
     task = reports.find_task(run, number)
-    context = {
+    attempts = reports.attempts_of(run, number, limit=MOST_ATTEMPTS)
+    context: dict[str, Any] = {
         "run": run,
         "task": task,
         "waits_fresh": task.state == TaskState.WAITING,
-        "attempts": reports.attempts_of(run, number, limit=MOST_ATTEMPTS),
+        "cancellable": task.state in OPEN,
+        "why": explain.explain(run, task),
+        "attempts": attempts,
+        "input": inputs.read(run, [number]).get(number),
     }
     return page(request, "runs/task.html", context)
 

@@ -1,5 +1,6 @@
 """How templates write times, percentages, states and bars."""
 
+import json
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -15,6 +16,7 @@ from runs.tallies import Counts
 
 register = template.Library()
 
+MOST_PRETTY = 100_000
 UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 
 
@@ -34,6 +36,44 @@ def span(duration: timedelta | float | None) -> str:
         elif parts:
             break
     return " ".join(parts[:2])
+
+
+@register.filter
+def pretty(text: str) -> str:
+    """JSON as people read it; anything else, or too much of it, as it is."""
+    if len(text) > MOST_PRETTY:
+        return text
+    try:
+        return json.dumps(json.loads(text), indent=2, ensure_ascii=False)
+    except (ValueError, RecursionError):
+        return text
+
+
+@register.filter
+def short(seconds: float) -> str:
+    """A duration as for a task: ``40 ms``, ``2.5 s``, ``3 min 20 s``."""
+    if seconds < 1:
+        return f"{seconds * 1000:.0f} ms"
+    return f"{seconds:.1f} s" if seconds < 10 else span(seconds)
+
+
+@register.simple_tag
+def between(least: float, most: float) -> str:
+    """A range of durations: ``10 to 14 min``; one alone where both ends read the same."""
+    for size, unit in UNITS:
+        if most >= 2 * size or unit == "s":
+            low, high = round(least / size), max(round(most / size), 1)
+            return f"{high} {unit}" if low == high else f"{low} to {high} {unit}"
+    return ""
+
+
+@register.filter
+def hours(seconds: float) -> str:
+    """Work in core-hours, to about two digits."""
+    value = seconds / 3600
+    if value >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.1f}" if value >= 1 else f"{value:.2f}"
 
 
 @register.filter

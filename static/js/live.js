@@ -24,8 +24,9 @@ const idle = () => Date.now() - lastUse > IDLE_AFTER;
 const wait = () =>
   failures ? Math.min(QUICK * 2 ** failures, LONGEST_WAIT) : idle() ? SLOW : QUICK;
 
-// A region in which text is selected is left alone until the selection goes.
+// A region in which text or a row is selected is left alone until the selection goes.
 const selected = (region) => {
+  if (region.querySelector("input:checked")) return true;
   const selection = getSelection();
   return selection && !selection.isCollapsed && selection.containsNode(region, true);
 };

@@ -6,6 +6,8 @@ export function morph(old, fresh) {
     old.replaceWith(fresh);
   } else if (old.nodeType !== Node.ELEMENT_NODE) {
     if (old.data !== fresh.data) old.data = fresh.data;
+  } else if (old.dataset.plot !== undefined) {
+    // A picture of what stands beside it: its script draws it.
   } else if (!old.isEqualNode(fresh)) {
     morphAttributes(old, fresh);
     morphChildren(old, fresh);

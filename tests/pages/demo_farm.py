@@ -11,12 +11,12 @@ from typing import Any
 
 from django.contrib.auth.models import Group, User
 from django.db import transaction
-from django.db.models import F
 from django.utils import timezone
 
-from runs import lifecycle, queue, workers
-from runs.models import Attempt, Run, Tally, Task, Throughput, Worker
-from runs.states import Outcome, RunState
+from runs import lifecycle, queue, restarts, steering, workers
+from runs.models import Attempt, FailureTally, Run, RunEvent, Tally, Task, Throughput, Worker
+from runs.selection import Selection
+from runs.states import Outcome, RunState, TaskState
 
 PASSWORD = "look at the glacier"
 ERRORS = (
@@ -50,13 +50,16 @@ class Story:
 
 
 STORIES = (
+    Story("CryoSat-2 tiles, February 2026", "cryosat", 2_048, done=2_030, failed=18,
+          minutes_ago=28 * 1440, minutes_long=41, days_old=28, hosts=4),
     Story("bootstrap, age model", "", 64, done=64, minutes_ago=3 * 1440, days_old=4),
     Story("CMIP6 downscaling, SSP3-7.0", "climate", 720, done=720, minutes_ago=1500, days_old=2),
-    Story("Docking screen, batch 14", "docking", 500, done=441, failed=59, minutes_ago=190),
+    Story("Docking screen, batch 14", "docking", 500, done=441, failed=59, minutes_ago=190,
+          hosts=8),
     Story("Ice-sheet ensemble, 2 km", "isotope", 640, done=212, minutes_ago=26,
           state=RunState.PAUSED),
     Story("Glacier outlines, Alps", "glims", 1_250, minutes_ago=4, days_old=0.003),
-    Story("CryoSat-2 tiles, March 2026", "cryosat", 2_048, done=1_310, failed=7, computing=18,
+    Story("CryoSat-2 tiles, March 2026", "cryosat", 2_048, done=1_310, failed=13, computing=18,
           hosts=6, minutes_ago=0, minutes_long=24, group=True,
           description="Surface elevation from the March passes, one task per 100 km tile of the "
           "polar grid."),
@@ -75,7 +78,22 @@ def seed() -> User:
         tell(Story("hyperparameters, sweep 3", "vision", 128, done=96, computing=4, hosts=1), bob)
         for story in STORIES:
             tell(story, alice, group if story.group else None)
+        steer(alice, bob)
     return alice
+
+
+def steer(alice: User, bob: User) -> None:
+    """Let people do what they do to runs."""
+    run = Run.objects.get(name="CryoSat-2 tiles, March 2026")
+    steering.change_policy(run=run, who="bob", why="n103 has a full disk", error_attempts=3)
+    steering.pause(run=run, who="alice", why="quota on /scratch")
+    steering.resume(run=run, who="alice")
+    for place, event in enumerate(RunEvent.objects.filter(run=run).order_by("id")):
+        RunEvent.objects.filter(pk=event.pk).update(
+            at=timezone.now() - timedelta(minutes=19 - 3 * place)
+        )
+    failed = Selection(states=(TaskState.FAILED,), numbers=((0, 400),))
+    restarts.restart(run=run, selection=failed, by="alice", why="disk cleaned")
 
 
 def tell(story: Story, owner: Any, group: Group | None = None) -> Run:
@@ -99,16 +117,34 @@ def work(run: Run, crew: list[Worker], story: Story) -> None:
     dice = random.Random(run.num_tasks)
     outcomes = [Outcome.DONE] * story.done + [Outcome.FAILED] * story.failed
     dice.shuffle(outcomes)
+    blame_host(outcomes, len(crew))
     for number, outcome in enumerate(outcomes):
         run.refresh_from_db(fields=["claim_floor", "started"])
         claim = queue.claim(run=run, worker=crew[number % len(crew)])[0]
-        error = dice.choice(ERRORS) if outcome == Outcome.FAILED else None
+        error = ERRORS[number % len(crew) == BAD_HOST] if outcome == Outcome.FAILED else None
         if error:
             queue.report_progress(run=run, number=claim.number, percent=dice.randrange(5, 60))
         queue.report_outcome(run=run, number=claim.number, outcome=outcome, error=error)
     for number in range(story.computing):
         claim = queue.claim(run=run, worker=crew[number % len(crew)])[0]
         queue.report_progress(run=run, number=claim.number, percent=dice.randrange(2, 98))
+
+
+BAD_HOST = 3
+
+
+def blame_host(outcomes: list[Outcome], hosts: int) -> None:
+    """Let most of the failures fall to one host: its disk is full."""
+    failed = [place for place, one in enumerate(outcomes) if one == Outcome.FAILED]
+    good = [
+        place
+        for place, one in enumerate(outcomes)
+        if one == Outcome.DONE and hosts > BAD_HOST and place % hosts == BAD_HOST
+    ]
+    pairs = list(zip(failed, good, strict=False))
+    for bad, well in pairs[: 3 * len(failed) // 5]:
+        if bad % hosts != BAD_HOST:
+            outcomes[bad], outcomes[well] = outcomes[well], outcomes[bad]
 
 
 def date_back(run: Run, story: Story) -> None:
@@ -120,9 +156,7 @@ def date_back(run: Run, story: Story) -> None:
     Run.objects.filter(pk=run.pk, started__isnull=False).update(started=now - shift - length)
     Tally.objects.filter(run=run).update(updated=now - shift)
     spread(Task.objects.filter(run=run, updated__isnull=False), run, story, now)
-    Attempt.objects.filter(run=run).update(
-        started=F("started") - shift - timedelta(seconds=71), ended=F("ended") - shift
-    )
+    spread_attempts(run, story, now)
     spread_throughput(run, story, now)
     Worker.objects.filter(attempts__run=run).update(last_seen=now - shift - timedelta(seconds=3))
 
@@ -137,14 +171,29 @@ def spread(tasks: Any, run: Run, story: Story, now: Any) -> None:
     Task.objects.bulk_update(rows, ["updated", "started"], batch_size=500)
 
 
-def spread_throughput(run: Run, story: Story, now: Any) -> None:
-    """Let the same number of tasks have ended in every minute."""
-    Throughput.objects.filter(run=run).delete()
-    minutes = int(story.minutes_long) if story.done else 0
-    last = (now - timedelta(minutes=story.minutes_ago)).replace(second=0, microsecond=0)
-    Throughput.objects.bulk_create(
-        Throughput(
-            run=run, slot=1, minute=last - timedelta(minutes=past), done=story.done // minutes
-        )
-        for past in range(minutes)
+def spread_attempts(run: Run, story: Story, now: Any) -> None:
+    """Date each attempt, the low numbers first; some tasks take longer than others."""
+    dice = random.Random(run.num_tasks)
+    rows = list(Attempt.objects.filter(run=run).order_by("number"))
+    for place, attempt in enumerate(rows):
+        left = story.minutes_long * (1 - ((place + 1) / len(rows)) ** 0.8) + story.minutes_ago
+        attempt.ended = now - timedelta(minutes=left)
+        attempt.started = attempt.ended - timedelta(seconds=dice.lognormvariate(3.4, 0.4))
+    Attempt.objects.bulk_update(rows, ["ended", "started"], batch_size=500)
+    FailureTally.objects.filter(run=run).update(
+        first=now - timedelta(minutes=story.minutes_ago + story.minutes_long),
+        last=now - timedelta(minutes=story.minutes_ago + story.minutes_long / 9),
     )
+
+
+def spread_throughput(run: Run, story: Story, now: Any) -> None:
+    """Count what ended in every minute; a little more each minute, as workers came."""
+    Throughput.objects.filter(run=run).delete()
+    kept: dict[Any, Throughput] = {}
+    for attempt in Attempt.objects.filter(run=run):
+        minute = attempt.ended.replace(second=0, microsecond=0)
+        row = kept.setdefault(minute, Throughput(run=run, slot=1, minute=minute))
+        row.done += attempt.outcome == Outcome.DONE
+        row.failed += attempt.outcome == Outcome.FAILED
+        row.seconds += (attempt.ended - attempt.started).total_seconds()
+    Throughput.objects.bulk_create(kept.values())

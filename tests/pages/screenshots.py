@@ -45,17 +45,31 @@ def farm() -> Iterator[tuple[str, dict[str, str]]]:
 
 def addresses() -> dict[str, str]:
     """The pages to be pictured."""
-    from runs.models import Run, Task
+    from runs.models import Run, Task, Worker
     from runs.states import TaskState
 
-    run = Run.objects.get(namespace="cryosat")
+    run = Run.objects.get(name="CryoSat-2 tiles, March 2026")
+    before = Run.objects.get(name="CryoSat-2 tiles, February 2026")
     fresh = Run.objects.get(namespace="glims")
     failed = Task.objects.filter(run=run, state=TaskState.FAILED).order_by("number")[0]
+    worker = Worker.objects.filter(tasks__run=run, tasks__state=TaskState.COMPUTING).first()
+    assert worker is not None
     lead = f"/runs/{run.uuid.hex}/"
     return {
         "runs": "/runs/",
         "run": lead,
-        "run-failed": f"{lead}?state=failed",
+        "tasks": f"{lead}tasks?state=failed",
+        "map": f"{lead}map",
+        "failures": f"{lead}failures",
+        "workers": f"{lead}workers",
+        "timeline": f"{lead}timeline?first=900",
+        "compare": f"{lead}compare?with={before.uuid.hex}",
+        "all-workers": "/workers/",
+        "worker": f"/workers/{worker.uuid.hex}",
+        "health": "/health/",
+        "account": "/account/",
+        "history": f"{lead}history",
+        "policy": f"{lead}policy",
         "run-fresh": f"/runs/{fresh.uuid.hex}/",
         "task": f"{lead}tasks/{failed.number}",
         "restart": f"{lead}restart",

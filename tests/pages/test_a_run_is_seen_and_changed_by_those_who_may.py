@@ -1,12 +1,16 @@
 """Owner, group and staff see and change a run on the pages; for others it does not exist."""
 
+from urllib.parse import quote
+
 import pytest
 
 from runs import lifecycle
 from tests import factories
 
-PAGES = ["", "restart", "restart-all", "delete", "tasks/0", "tasks/0/requeue"]
-CHANGES = ["restart", "restart-all", "delete", "tasks/0/requeue"]
+CHANGES = ["pause", "cancel", "restart", "restart?state=failed", "restart-all", "delete", "policy",
+           "tasks/0/requeue"]  # fmt: skip
+PAGES = ["", "workers", "timeline", "timeline/trace", "compare", "map", "map/cells", "tasks",
+         "failures", "history", "tasks/0", *CHANGES]  # fmt: skip
 
 
 @pytest.fixture
@@ -44,7 +48,7 @@ def test_a_stranger_is_sent_to_the_login(run, client, page):
     path = f"/runs/{run.uuid.hex}/{page}"
     response = client.get(path)
     assert response.status_code == 302
-    assert response.url == f"/account/login/?next={path}"
+    assert response.url == f"/account/login/?next={quote(path)}"
 
 
 def test_members_of_the_group_and_staff_see_it(alice, carol, staff, visit):

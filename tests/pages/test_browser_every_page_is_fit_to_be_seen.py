@@ -3,7 +3,7 @@
 import pytest
 from django.contrib.auth.models import User
 
-from runs.models import Run
+from runs.models import Run, Worker
 from runs.states import RunState
 from tests import factories
 
@@ -37,10 +37,16 @@ def farm(server):
 
 
 def pages(farm):
-    busy = farm["CryoSat-2 tiles"]
+    busy, fresh = farm["CryoSat-2 tiles"], farm["fresh"]
+    worker = f"/workers/{Worker.objects.all()[0].uuid.hex}"
     return [
-        "/runs/", "/runs/?search=nothing", "/runs/?state=blub", "/runs/new", "/account/password/",
-        *farm.values(), f"{busy}?state=failed", f"{busy}?from=100",
+        "/runs/", f"/runs/actions/pause?run={busy[6:38]}",
+        "/runs/?search=nothing", "/runs/?state=blub", "/runs/new", "/account/password/",
+        *farm.values(), f"{busy}tasks?state=failed", f"{busy}tasks?from=100",
+        f"{busy}policy", f"{busy}history", f"{busy}failures", f"{busy}map", f"{busy}map?by=host",
+        f"{busy}workers", f"{busy}timeline", f"{busy}compare?with={fresh[6:38]}",
+        "/workers/", worker, "/health/", "/account/",
+        f"{busy}restart?state=failed&tasks=0-9", f"{busy}pause", f"{busy}cancel",
         f"{busy}restart", f"{busy}restart-all", f"{busy}delete",
         f"{busy}tasks/0", f"{busy}tasks/61", f"{busy}tasks/61/requeue",
     ]  # fmt: skip
@@ -131,9 +137,11 @@ def test_pages_work_without_script(farm, open_tab):
     tab = open_tab(java_script_enabled=False)
     tab.log_in()
     tab.open(farm["CryoSat-2 tiles"])
-    tab.page.locator("#do-restart").click()
-    tab.page.get_by_role("button", name="Restart 7 tasks").click()
-    assert "Restarted 7 tasks." in tab.page.content()
+    tab.page.locator("#do-restart-failed").click()
+    tab.page.get_by_role("button", name="Restart 3 tasks").click()
+    assert "Restarted 3 tasks." in tab.page.content()
+    tab.page.locator("#undoable button").click()
+    assert "Undone: 3 tasks are as before." in tab.page.content()
 
 
 def test_the_admin_breaks_no_policy(farm, open_tab):

@@ -2,7 +2,8 @@
 
 import pytest
 
-from runs import restarts
+from runs import pace, rates, reports, restarts
+from runs.models import Run
 from tests import factories
 
 
@@ -18,9 +19,13 @@ def grow(alice, count):
 def test_the_list_of_runs(alice, visit, runs, django_assert_num_queries):
     grow(alice, runs)
     client = visit(alice)
-    # 1 session, 2 user, 3 runs with owner and group, 4 tallies of all, 5 tasks in flight of all
-    with django_assert_num_queries(5):
+    # 1 session, 2 user, 3 runs with owner and group, 4 tallies of all, 5 tasks in flight of all,
+    # 6 throughput of the last minutes, 7 who computes
+    with django_assert_num_queries(7):
         client.get("/runs/")
+    chosen = "&".join(f"run={run.uuid.hex}" for run in Run.objects.all())
+    with django_assert_num_queries(5):
+        client.get(f"/runs/actions/pause?{chosen}")
 
 
 @pytest.mark.parametrize("size", [20, 2000])
@@ -30,14 +35,33 @@ def test_the_page_of_a_run(alice, visit, size, django_assert_num_queries):
         factories.advance(run, factories.worker(alice, pid=pid), done=1, failed=1, computing=1)
     client = visit(alice)
     # 1 session, 2 user, 3 run with owner and group, 4 tallies, 5 tasks in flight,
-    # 6 throughput of the last minutes, 7 who computes, 8 those workers, 9 tasks with workers
-    with django_assert_num_queries(9):
+    # 6 throughput of the last day, 7 events, 8 sampled attempts, 9 how many workers,
+    # 10 the work spent, 11 who computes, 12 those workers
+    rates.forget()
+    with django_assert_num_queries(12):
         client.get(f"/runs/{run.uuid.hex}/")
-    with django_assert_num_queries(9):
-        client.get(f"/runs/{run.uuid.hex}/?state=failed")
-    # No task is cancelled: no 9.
-    with django_assert_num_queries(8):
-        client.get(f"/runs/{run.uuid.hex}/?state=cancelled")
+    # 10 is kept for half a minute.
+    with django_assert_num_queries(11):
+        client.get(f"/runs/{run.uuid.hex}/")
+
+
+@pytest.mark.parametrize("size", [20, 2000])
+def test_the_pages_beside_it(alice, visit, size, django_assert_num_queries):
+    run = factories.run(alice, size)
+    factories.advance(run, factories.worker(alice), done=5, failed=5, computing=5)
+    for _ in range(size // 20):
+        restarts.restart(run=run, by="alice")
+        factories.advance(run, factories.worker(alice), failed=1)
+    client = visit(alice)
+    # 1 session, 2 user, 3 run with owner and group, 4 tallies, 5 tasks in flight
+    for page, more in {
+        "tasks": 1, "tasks?state=failed": 1, "tasks?state=cancelled": 0, "history": 1, "policy": 0,
+        "restart": 0, "restart?state=failed": 0, "tasks?tasks=0-4": 3,
+        "pause": 0, "cancel": 0,
+    }.items():  # fmt: skip
+        in_flight = 1 if reports.progress(run).counts.computing else 0
+        with django_assert_num_queries(4 + in_flight + more):
+            client.get(f"/runs/{run.uuid.hex}/{page}")
 
 
 def test_the_page_of_a_task(alice, visit, django_assert_num_queries):
@@ -46,8 +70,10 @@ def test_the_page_of_a_task(alice, visit, django_assert_num_queries):
         factories.advance(run, factories.worker(alice), failed=1)
         restarts.restart(run=run)
     client = visit(alice)
-    # 1 session, 2 user, 3 run with owner and group, 4 task with worker, 5 attempts with workers
-    with django_assert_num_queries(5):
+    # 1 session, 2 user, 3 run with owner and group, 4 task with worker, 5 attempts with workers,
+    # why it waits: 6 the time, 7 tallies, 8 workers of the run
+    pace.forget()
+    with django_assert_num_queries(8):
         client.get(f"/runs/{run.uuid.hex}/tasks/0")
 
 

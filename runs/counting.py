@@ -1,0 +1,85 @@
+"""How many tasks a selection would touch: asked before an operation over it, at a bounded cost."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from runs.dialect import fetch
+from runs.models import Run
+from runs.selection import Selection
+from runs.states import TaskState
+from runs.tallies import Counts
+
+MOST = 50_000
+"""Tasks of a state that are looked at one by one; where there are more, the count is a least."""
+
+
+@dataclass(frozen=True, slots=True)
+class Touched:
+    """How many tasks; ``exact`` unless there are too many to look at one by one."""
+
+    count: int
+    exact: bool = True
+
+
+# The tasks of the numbers first, then those of them that meet the other conditions.
+COUNT = """
+SELECT COUNT(*), COUNT(CASE WHEN 1 = 1{conditions} THEN 1 END) FROM (
+    SELECT run_id, number, attempt, worker_id, updated FROM runs_task
+    WHERE run_id = %s AND state = %s{settled}{numbers} LIMIT %s
+) AS runs_task
+"""
+OF_ERROR = "SELECT SUM(count) FROM runs_failuretally WHERE run_id = %s AND fingerprint = %s"
+FAILED_ONLY = (TaskState.FAILED,)
+
+
+def count(
+    run: Run, counts: Counts, selection: Selection, states: tuple[TaskState, ...]
+) -> dict[TaskState, Touched]:
+    """The tasks of a selection by state.
+
+    Args:
+        run: whose tasks.
+        counts: its tallies.
+        selection: which of them.
+        states: those that count where the selection names none.
+    """
+    states = selection.states or states
+    if not selection.narrow:
+        return {state: Touched(counts.of(state)) for state in states}
+    only_error = selection == Selection(states=FAILED_ONLY, fingerprint=selection.fingerprint)
+    if only_error:
+        found = fetch(OF_ERROR, [run.id, selection.fingerprint])[0][0]
+        return {TaskState.FAILED: Touched(max(int(found or 0), 0))}
+    return {
+        state: count_state(run, state, selection) if counts.of(state) > 0 else Touched(0)
+        for state in states
+    }
+
+
+def count_state(run: Run, state: TaskState, selection: Selection) -> Touched:
+    """The tasks of a selection that are in one state."""
+    conditions, values = selection.condition()
+    numbers, bounds = of_numbers(selection.numbers)
+    # Only waiting tasks are ever in backoff; saying so lets the index find the numbers.
+    settled = "" if state == TaskState.WAITING else " AND not_before = 0"
+    statement = (
+        COUNT.replace("{conditions}", conditions)
+        .replace("{settled}", settled)
+        .replace("{numbers}", numbers)
+    )
+    looked_at, found = fetch(statement, [*values, run.id, state, *bounds, MOST + 1])[0]
+    return Touched(min(found, MOST), looked_at <= MOST)
+
+
+def of_numbers(ranges: tuple[tuple[int, int], ...]) -> tuple[str, list[Any]]:
+    """The condition for ranges of numbers, with its values; empty for all."""
+    if not ranges:
+        return "", []
+    either = " OR ".join(["number BETWEEN %s AND %s"] * len(ranges))
+    return f" AND ({either})", [bound for pair in ranges for bound in pair]
+
+
+def total(found: dict[TaskState, Touched]) -> Touched:
+    """All states together."""
+    exact = all(one.exact for one in found.values())
+    return Touched(sum(one.count for one in found.values()), exact)

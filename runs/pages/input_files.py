@@ -1,0 +1,63 @@
+"""Inputs from a file: lines of text, CSV with a head, or lines of JSON; one task for each."""
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from runs.errors import InvalidInput
+
+JSON_ENDINGS = (".ndjson", ".jsonl")
+LONGEST = 256 * 1024
+"""Characters of one line; a longer one is no input that the farm keeps."""
+
+
+def lines_of(file: Any, name: str) -> Iterator[bytes]:
+    """The inputs in an uploaded file as lines of JSON, read as they are needed.
+
+    The ending of its name says what it is: ``.csv`` has a head, and each row becomes an object;
+    ``.ndjson`` and ``.jsonl`` have JSON in each line; anything else has one text a line.
+
+    Raises:
+        InvalidInput: the file is not what its name says, or not UTF-8.
+    """
+    ending = name.lower()
+    if ending.endswith(JSON_ENDINGS):
+        yield from file
+        return
+    text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
+    try:
+        rows = csv_rows(text) if ending.endswith(".csv") else plain_lines(text)
+        for row in rows:
+            yield json.dumps(row, ensure_ascii=False).encode() + b"\n"
+    except UnicodeError as error:
+        reason = f"The file is not UTF-8: {error}"
+        raise InvalidInput(reason, {"inputs": [reason]}) from None
+    finally:
+        text.detach()
+
+
+def plain_lines(text: Iterable[str]) -> Iterator[str]:
+    """The lines that are not empty."""
+    for line in text:
+        if stripped := line.strip():
+            yield stripped
+
+
+def csv_rows(text: Iterable[str]) -> Iterator[dict[str, str]]:
+    """The rows of a CSV by the names of its head.
+
+    Raises:
+        InvalidInput: a row has more or fewer fields than the head.
+    """
+    rows = csv.DictReader(text, strict=True)
+    try:
+        for row in rows:
+            if None in row or None in row.values():
+                reason = f"Line {rows.line_num} has not as many fields as the head."
+                raise InvalidInput(reason, {"inputs": [reason]})
+            yield row
+    except csv.Error as error:
+        reason = f"Line {rows.line_num} is no CSV: {error}"
+        raise InvalidInput(reason, {"inputs": [reason]}) from None

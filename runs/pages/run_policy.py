@@ -1,0 +1,138 @@
+"""The policy of a run: all options in one form, which changes those that are changed."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+from django import forms
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponseBase
+from django.shortcuts import redirect
+from django.views.decorators.http import require_http_methods
+
+from runs import steering
+from runs.errors import InvalidInput
+from runs.pages.frame import framed
+from runs.pages.page import farm_page, page, run_of
+from runs.policy import BY_API, BY_FIELD, OPTIONS, Option
+
+LABELS = {
+    "priority": "Priority",
+    "error_attempts": "Tries after errors",
+    "lost_attempts": "Tries after lost workers",
+    "timeout_attempts": "Tries after timeouts",
+    "backoff": "Backoff, in seconds",
+    "task_timeout": "Timeout, in seconds",
+    "heartbeat": "Heartbeat, in seconds",
+    "start_after": "Start not before",
+    "expire_at": "Cancel the rest at",
+    "fail_count": "Failed tasks",
+    "fail_percent": "Failed, in per cent",
+    "fail_now": "Stop at once",
+    "canary_tasks": "Canaries",
+    "canary_percent": "Canaries that must succeed, in per cent",
+    "open": "Open: takes more tasks",
+    "template": "Template for the workers",
+}
+GROUPS = (
+    ("When an attempt ends badly",
+     ("error_attempts", "lost_attempts", "timeout_attempts", "backoff")),
+    ("Time", ("task_timeout", "heartbeat", "start_after", "expire_at")),
+    ("When too much fails", ("fail_count", "fail_percent", "fail_now")),
+    ("Try a few first", ("canary_tasks", "canary_percent")),
+    ("Order and growth", ("priority", "open", "template")),
+)  # fmt: skip
+
+
+def widget(option: Option) -> forms.Widget:
+    """What an option is typed into."""
+    if option.kind is bool:
+        return forms.CheckboxInput()
+    if option.kind is datetime:
+        return forms.DateTimeInput(
+            format="%Y-%m-%dT%H:%M:%S", attrs={"type": "datetime-local", "step": "1"}
+        )
+    if option.kind is str:
+        return forms.Textarea(attrs={"rows": 3})
+    return forms.NumberInput(attrs={"step": "any"} if option.kind is float else {})
+
+
+def field(option: Option) -> forms.Field:
+    """The form's field for an option."""
+    more: dict[str, Any] = {
+        "label": LABELS[option.field],
+        "help_text": option.meaning,
+        "widget": widget(option),
+        "required": not option.optional and option.kind in (int, float),
+    }
+    if option.kind in (int, float):
+        more |= {"min_value": option.least, "max_value": option.most}
+    kinds: dict[type, type[forms.Field]] = {
+        int: forms.IntegerField,
+        float: forms.FloatField,
+        bool: forms.BooleanField,
+        datetime: forms.DateTimeField,
+        str: forms.CharField,
+    }
+    return kinds[option.kind](**more)
+
+
+class PolicyFields(forms.Form):
+    """The options of a policy as fields."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for option in OPTIONS:
+            self.fields[option.field] = field(option)
+
+    def groups(self) -> list[tuple[str, list[Any]]]:
+        """The fields in groups, each with its title."""
+        return [(title, [self[name] for name in names]) for title, names in GROUPS]
+
+    def changed_options(self) -> dict[str, Any]:
+        """The options that somebody has changed."""
+        return {name: self.cleaned_data[name] for name in self.changed_data if name in BY_FIELD}
+
+    def refuse(self, refusal: InvalidInput) -> None:
+        """Show at each field why the farm refuses its value."""
+        for name, reasons in (refusal.fields or {"": [refusal.detail]}).items():
+            option = BY_API.get(name)
+            put = option.field if option else {"numTasks": "num_tasks"}.get(name, name)
+            add_errors(self, put, reasons)
+
+
+def add_errors(form: forms.Form, name: str, reasons: Iterable[str]) -> None:
+    """Add reasons to a field, or to the whole form where it has no such field."""
+    for reason in reasons:
+        form.add_error(name if name in form.fields else None, reason)
+
+
+class PolicyForm(PolicyFields):
+    """A change of the policy, with its reason."""
+
+    why = forms.CharField(
+        max_length=1000, required=False, label="Why", help_text="Kept in the run's history."
+    )
+
+
+@farm_page
+@require_http_methods(["GET", "HEAD", "POST"])
+def change_policy(request: HttpRequest, uuid: str) -> HttpResponseBase:
+    """Show the policy; change what the posted form changes."""
+    run = run_of(request, uuid)
+    initial = {option.field: getattr(run, option.field) for option in OPTIONS}
+    form = PolicyForm(request.POST or None, initial=initial)
+    if request.method == "POST" and form.is_valid():
+        changed, who = form.changed_options(), request.user.get_username()
+        try:
+            steering.change_policy(run=run, who=who, why=form.cleaned_data["why"], **changed)
+        except InvalidInput as refusal:
+            form.refuse(refusal)
+        else:
+            named = ", ".join(BY_FIELD[name].api for name in changed)
+            messages.success(
+                request,
+                f"Changed {named}." if changed else "Nothing was changed: all is as before.",
+            )
+            return redirect("run-policy", uuid=run.uuid.hex)
+    return page(request, "runs/policy.html", framed(run, "policy", form=form))

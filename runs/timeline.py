@@ -1,0 +1,136 @@
+"""When which worker did what: the attempts at a range of tasks, as rows of bars over time.
+
+Attempts stand in the order of task numbers, which are handed out one after the other; so a range
+of numbers is a stretch of time, about, and costs the same in every run.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from django.utils import timezone
+
+from runs.dialect import as_datetime, fetch
+from runs.models import Run
+from runs.states import Outcome
+
+MOST = 1_000
+"""Bars of one picture."""
+MOST_ROWS = 40
+PAGE = 2_000
+
+ENDED = """
+SELECT a.number, a.attempt, a.started, a.ended, a.outcome, a.worker_id, w.hostname, w.pid
+FROM runs_attempt AS a LEFT JOIN runs_worker AS w ON w.id = a.worker_id
+WHERE a.run_id = %s AND a.number BETWEEN %s AND %s ORDER BY a.number, a.attempt LIMIT %s
+"""
+OPEN = """
+SELECT t.number, t.attempt, t.started, NULL, 0, t.worker_id, w.hostname, w.pid
+FROM runs_task AS t LEFT JOIN runs_worker AS w ON w.id = t.worker_id
+WHERE t.run_id = %s AND t.state = 1 AND t.not_before = 0 AND t.number BETWEEN %s AND %s
+ORDER BY t.number LIMIT %s
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """An attempt in a row; ``outcome`` is ``computing`` while it is open."""
+
+    number: int
+    attempt: int
+    start: datetime
+    end: datetime
+    outcome: str
+
+
+@dataclass
+class Row:
+    """A worker and its attempts. ``busy``: the share of the time from its first to its last."""
+
+    worker: str
+    bars: list[Bar] = field(default_factory=list)
+    host: str = ""
+
+    @property
+    def seconds(self) -> float:
+        """What it worked, where no two attempts of it overlap: tasks are fetched ahead."""
+        total, reached = 0.0, None
+        for bar in sorted(self.bars, key=lambda bar: bar.start):
+            start = bar.start if reached is None else max(bar.start, reached)
+            total += max((bar.end - start).total_seconds(), 0.0)
+            reached = bar.end if reached is None else max(reached, bar.end)
+        return total
+
+    @property
+    def busy(self) -> float:
+        """In per cent."""
+        first = min(bar.start for bar in self.bars)
+        last = max(bar.end for bar in self.bars)
+        length = (last - first).total_seconds()
+        return min(100 * self.seconds / length, 100.0) if length > 0 else 100.0
+
+
+def rows(run: Run, first: int, last: int) -> list[Row]:
+    """The attempts at the tasks of a range by worker, those with most first: two queries."""
+    found = fetch(ENDED, [run.id, first, last, MOST])
+    left = MOST - len(found)
+    if left > 0:
+        found += fetch(OPEN, [run.id, first, last, left])
+    now, kept = timezone.now(), dict[Any, Row]()
+    for number, attempt, start, end, outcome, worker, host, pid in found:
+        started = as_datetime(start)
+        if started is None:
+            continue
+        name = f"{host}:{pid}" if host else "by hand"
+        row = kept.setdefault(worker, Row(name, host=host or ""))
+        how = Outcome(outcome).label if outcome else "computing"
+        row.bars.append(Bar(number, attempt, started, as_datetime(end) or now, how))
+    most = sorted(kept.values(), key=lambda row: -len(row.bars))[:MOST_ROWS]
+    return sorted(most, key=lambda row: row.worker)
+
+
+def trace(run: Run, first: int, last: int) -> Iterator[str]:
+    """The ended attempts as a trace that Perfetto and Chrome read, in constant memory."""
+    yield '{"displayTimeUnit": "ms", "traceEvents": [\n'
+    known: set[int] = set()
+    after, begun = (first, 0), False
+    while found := fetch(NEXT, [run.id, *after, last, PAGE]):
+        for row in found:
+            for event in events(row, known):
+                yield (",\n" if begun else "") + json.dumps(event)
+                begun = True
+        after = found[-1][0], found[-1][1]
+    yield "\n]}\n"
+
+
+NEXT = """
+SELECT a.number, a.attempt, a.started, a.ended, a.outcome, a.worker_id, w.hostname, w.pid
+FROM runs_attempt AS a LEFT JOIN runs_worker AS w ON w.id = a.worker_id
+WHERE a.run_id = %s AND (a.number, a.attempt) > (%s, %s) AND a.number <= %s
+ORDER BY a.number, a.attempt LIMIT %s
+"""
+
+
+def events(row: tuple[Any, ...], known: set[int]) -> Iterator[dict[str, Any]]:
+    """The events of one attempt; the first one of a worker tells its name."""
+    number, attempt, start, end, outcome, worker, host, pid = row
+    started, ended = as_datetime(start), as_datetime(end)
+    if started is None or ended is None:
+        return
+    worker = worker or 0
+    if worker not in known:
+        known.add(worker)
+        name = f"{host}:{pid}" if host else "by hand"
+        yield {"ph": "M", "name": "process_name", "pid": worker, "args": {"name": name}}
+    yield {
+        "ph": "X",
+        "name": f"task {number}",
+        "cat": Outcome(outcome).label,
+        "pid": worker,
+        "tid": 1,
+        "ts": int(started.timestamp() * 1_000_000),
+        "dur": int((ended - started).total_seconds() * 1_000_000),
+        "args": {"attempt": attempt, "outcome": Outcome(outcome).label},
+    }

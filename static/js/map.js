@@ -1,0 +1,291 @@
+// The task map: every task of a run as a cell. Bytes come as a stream and are painted as they come
+// into a canvas of one pixel a cell; what is seen is that canvas, scaled. Zooming and panning cost
+// one drawImage, whatever the number of cells.
+import { colour, whenColoursChange } from "./colours.js";
+
+const LARGEST = 22; // pixels of a cell
+const TALLEST = 520;
+const PALETTES = { state: ["done", "waiting", "computing", "cancelled", "failed"], host: "kind" };
+
+const canvas = document.querySelector("[data-map]");
+const paper = canvas.getContext("2d");
+const words = document.getElementById("map-words");
+const chosen = document.getElementById("map-tasks");
+const whole = document.createElement("canvas"); // a pixel a cell
+let head = { first: 0, per: 1, cells: 0, legend: [] };
+let cells = new Uint8Array(0);
+let got = 0;
+let columns = 1;
+let view = { scale: 1, x: 0, y: 0 }; // screen = cell × scale + offset
+let fit = 1;
+let cursor = -1;
+let anchor = -1; // where a selection began; -1: there is none
+let end = -1;
+let colours = [];
+
+const rows = () => Math.ceil(head.cells / columns);
+const width = () => canvas.clientWidth;
+const height = () => canvas.clientHeight;
+const within = (value, least, most) => Math.min(Math.max(value, least), most);
+
+// --- What comes -------------------------------------------------------------------------------
+async function load() {
+  const response = await fetch(canvas.dataset.map, { cache: "no-cache", credentials: "same-origin" });
+  if (!response.ok) throw new Error(`HTTP ${response.status}`);
+  const reader = response.body.getReader();
+  let begun = null; // bytes of the head, until its line is whole
+  let place = 0;
+  for (let part = await reader.read(); !part.done; part = await reader.read()) {
+    let bytes = part.value;
+    if (place === 0 && begun !== true) {
+      bytes = begun ? join(begun, bytes) : bytes;
+      const line = bytes.indexOf(10);
+      if (line < 0) {
+        begun = bytes;
+        continue;
+      }
+      open(JSON.parse(new TextDecoder().decode(bytes.subarray(0, line))));
+      bytes = bytes.subarray(line + 1);
+      begun = true;
+    }
+    bytes = bytes.subarray(0, cells.length - place);
+    cells.set(bytes, place);
+    paint(place, place + bytes.length);
+    place += bytes.length;
+    got = Math.max(got, place);
+    show();
+  }
+}
+
+function join(one, other) {
+  const both = new Uint8Array(one.length + other.length);
+  both.set(one);
+  both.set(other, one.length);
+  return both;
+}
+
+function open(told) {
+  const same = told.cells === head.cells && told.first === head.first;
+  head = told;
+  if (same) return;
+  cells = new Uint8Array(head.cells);
+  got = 0;
+  layOut();
+}
+
+// --- What is painted --------------------------------------------------------------------------
+function learnColours() {
+  const by = PALETTES[canvas.dataset.by] ?? "step";
+  const names = Array.isArray(by) ? by : head.legend.map((_, code) => (by === "kind" && code === 0 ? "waiting" : `${by}-${code}`));
+  colours = names.map((name) => colour(name).match(/\d+/g).slice(0, 3).map(Number));
+}
+
+function layOut() {
+  const area = width() * TALLEST;
+  const wanted = Number(canvas.dataset.columns);
+  const size = Math.min(Math.sqrt(area / Math.max(head.cells, 1)), LARGEST);
+  columns = wanted || Math.max(Math.floor(width() / size), 1);
+  fit = Math.min(width() / columns, wanted ? TALLEST / Math.max(rows(), 1) : LARGEST, LARGEST);
+  canvas.style.height = `${within(Math.ceil(rows() * fit), 60, TALLEST + LARGEST)}px`;
+  const sharp = devicePixelRatio || 1;
+  canvas.width = Math.round(width() * sharp);
+  canvas.height = Math.round(height() * sharp);
+  whole.width = columns;
+  whole.height = Math.max(rows(), 1);
+  view = { scale: fit, x: 0, y: 0 };
+  learnColours();
+  paint(0, got);
+  show();
+}
+
+function paint(from, to) {
+  if (to <= from) return;
+  const first = Math.floor(from / columns);
+  const last = Math.floor((to - 1) / columns);
+  const brush = whole.getContext("2d");
+  const image = brush.createImageData(columns, last - first + 1);
+  const end = Math.min((last + 1) * columns, Math.max(got, to));
+  for (let cell = first * columns; cell < end; cell++) {
+    const ink = colours[cells[cell] - 48];
+    if (ink) image.data.set([...ink, 255], (cell - first * columns) * 4);
+  }
+  brush.putImageData(image, 0, first);
+}
+
+let waiting = false;
+function show() {
+  if (!waiting) requestAnimationFrame(draw);
+  waiting = true;
+}
+
+function draw() {
+  waiting = false;
+  const sharp = devicePixelRatio || 1;
+  const { scale, x, y } = view;
+  paper.setTransform(sharp, 0, 0, sharp, 0, 0);
+  paper.clearRect(0, 0, width(), height());
+  paper.imageSmoothingEnabled = scale < 1;
+  paper.drawImage(whole, x, y, columns * scale, whole.height * scale);
+  if (scale >= 6) drawGaps(scale, x, y);
+  if (anchor >= 0) drawChosen(scale, x, y);
+  if (cursor >= 0) outline(cursor, cursor, scale, x, y, colour("focus"));
+}
+
+function drawGaps(scale, x, y) {
+  paper.strokeStyle = colour("card");
+  paper.lineWidth = scale >= 12 ? 2 : 1;
+  paper.beginPath();
+  for (let column = Math.floor(-x / scale); column * scale + x < width(); column++) {
+    paper.moveTo(column * scale + x, 0);
+    paper.lineTo(column * scale + x, height());
+  }
+  for (let row = Math.floor(-y / scale); row * scale + y < height(); row++) {
+    paper.moveTo(0, row * scale + y);
+    paper.lineTo(width(), row * scale + y);
+  }
+  paper.stroke();
+}
+
+function drawChosen(scale, x, y) {
+  const [first, last] = range();
+  paper.fillStyle = colour("focus");
+  paper.globalAlpha = 0.35;
+  for (let row = Math.floor(first / columns); row <= Math.floor(last / columns); row++) {
+    const from = Math.max(first, row * columns) - row * columns;
+    const to = Math.min(last, (row + 1) * columns - 1) - row * columns;
+    paper.fillRect(from * scale + x, row * scale + y, (to - from + 1) * scale, scale);
+  }
+  paper.globalAlpha = 1;
+}
+
+function outline(first, last, scale, x, y, ink) {
+  paper.strokeStyle = ink;
+  paper.lineWidth = 2;
+  const row = Math.floor(first / columns);
+  paper.strokeRect((first - row * columns) * scale + x, row * scale + y, (last - first + 1) * scale, scale);
+}
+
+// --- What is said -----------------------------------------------------------------------------
+const range = () => [Math.min(anchor, end), Math.max(anchor, end)];
+const numbers = (first, last) => [head.first + first * head.per, Math.min(head.first + (last + 1) * head.per - 1, head.last)];
+
+function tell(cell) {
+  if (cell < 0) return;
+  const [first, last] = numbers(cell, cell);
+  const what = cell < got ? head.legend[cells[cell] - 48] : "not here yet";
+  const name = first === last ? `Task ${first.toLocaleString("en")}` : `Tasks ${first.toLocaleString("en")} to ${last.toLocaleString("en")}`;
+  words.textContent = `${name}: ${what}`;
+}
+
+function choose(from, to) {
+  anchor = from;
+  end = to;
+  if (from < 0) {
+    chosen.value = "";
+  } else {
+    const [first, last] = numbers(...range());
+    chosen.value = first === last ? `${first}` : `${first}-${last}`;
+    words.textContent = `${(last - first + 1).toLocaleString("en")} tasks selected, from ${first.toLocaleString("en")} to ${last.toLocaleString("en")}`;
+  }
+  show();
+}
+
+// --- What a person does -----------------------------------------------------------------------
+function cellAt(event) {
+  const box = canvas.getBoundingClientRect();
+  const column = Math.floor((event.clientX - box.left - view.x) / view.scale);
+  const row = Math.floor((event.clientY - box.top - view.y) / view.scale);
+  const cell = row * columns + column;
+  return column < 0 || column >= columns || row < 0 || cell >= head.cells ? -1 : cell;
+}
+
+function pan(x, y) {
+  view.x = within(view.x + x, Math.min(width() - columns * view.scale, 0), 0);
+  view.y = within(view.y + y, Math.min(height() - rows() * view.scale, 0), 0);
+  show();
+}
+
+function zoom(factor, x = width() / 2, y = height() / 2) {
+  const scale = within(view.scale * factor, fit, 40);
+  view.x = x - ((x - view.x) / view.scale) * scale;
+  view.y = y - ((y - view.y) / view.scale) * scale;
+  view.scale = scale;
+  pan(0, 0);
+}
+
+function reveal(cell) {
+  const x = (cell % columns) * view.scale + view.x;
+  const y = Math.floor(cell / columns) * view.scale + view.y;
+  pan(within(x, 0, width() - view.scale) - x, within(y, 0, height() - view.scale) - y);
+}
+
+const visit = (cell) => location.assign(`${canvas.dataset.lead}tasks?from=${numbers(cell, cell)[0]}`);
+
+let drag = null;
+canvas.addEventListener("pointerdown", (event) => {
+  const cell = cellAt(event);
+  if (event.button !== 0 || cell < 0) return;
+  canvas.setPointerCapture(event.pointerId);
+  drag = { cell, pans: event.shiftKey };
+});
+canvas.addEventListener("pointermove", (event) => {
+  const cell = cellAt(event);
+  if (drag?.pans) return pan(event.movementX, event.movementY);
+  if (cell < 0) return;
+  cursor = cell;
+  if (drag) choose(drag.cell, cell);
+  else tell(cell);
+  show();
+});
+canvas.addEventListener("pointerup", () => {
+  if (drag && !drag.pans && end < 0) choose(drag.cell, drag.cell);
+  drag = null;
+});
+canvas.addEventListener("pointerdown", () => choose(-1, -1));
+canvas.addEventListener("dblclick", (event) => cellAt(event) >= 0 && visit(cellAt(event)));
+canvas.addEventListener("wheel", (event) => {
+  const zoomed = view.scale > fit * 1.001;
+  if (!event.ctrlKey && !event.metaKey && !zoomed) return; // the page scrolls
+  event.preventDefault();
+  const box = canvas.getBoundingClientRect();
+  if (event.ctrlKey || event.metaKey) zoom(1.0015 ** -event.deltaY, event.clientX - box.left, event.clientY - box.top);
+  else pan(-event.deltaX, -event.deltaY);
+}, { passive: false });
+
+canvas.addEventListener("keydown", (event) => {
+  const steps = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -columns, ArrowDown: columns, PageUp: -10 * columns, PageDown: 10 * columns, Home: -Infinity, End: Infinity };
+  if (event.key in steps) {
+    const from = cursor;
+    cursor = within(Math.max(cursor, 0) + (from < 0 ? 0 : steps[event.key]), 0, head.cells - 1);
+    tell(cursor);
+    if (event.shiftKey) choose(anchor < 0 ? Math.max(from, 0) : anchor, cursor);
+    reveal(cursor);
+    show();
+  } else if (event.key === "+" || event.key === "=") zoom(1.5);
+  else if (event.key === "-") zoom(1 / 1.5);
+  else if (event.key === "Escape") choose(-1, -1);
+  else if (event.key === "Enter" && cursor >= 0) visit(cursor);
+  else return;
+  event.preventDefault();
+});
+for (const button of document.querySelectorAll("[data-zoom]")) {
+  button.hidden = false;
+  button.addEventListener("click", () => zoom(Number(button.dataset.zoom)));
+}
+
+// --- Fresh and fitting ------------------------------------------------------------------------
+async function renew() {
+  if (!document.hidden && !drag) {
+    try {
+      await load();
+      canvas.dataset.loaded = "yes";
+    } catch (error) {
+      words.textContent = "The map cannot be renewed: the server does not answer.";
+    }
+  }
+  setTimeout(renew, head.cells * head.per > 1e6 ? 60000 : head.cells > 1e5 ? 15000 : 4000);
+}
+new ResizeObserver(() => width() && canvas.width !== Math.round(width() * (devicePixelRatio || 1)) && layOut()).observe(canvas);
+whenColoursChange(layOut);
+layOut();
+renew();

@@ -1,0 +1,124 @@
+"""What needs attention comes first; actions on several runs ask first and touch only those."""
+
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from runs import attention, reports
+from runs.models import Run, RunEvent, Tally
+from tests import factories
+
+
+def text_of(response):
+    return " ".join(response.content.decode().split())
+
+
+@pytest.fixture
+def runs(alice):
+    worker = factories.worker(alice)
+    kept = {}
+    for name, moves in {
+        "failing": {"done": 2, "failed": 2, "computing": 1},
+        "lonely": {},
+        "fine": {"done": 2, "computing": 1},
+        "over": {"done": 6},
+    }.items():
+        kept[name] = factories.run(alice, 6, name=name)
+        factories.advance(kept[name], worker, **moves)
+    return kept
+
+
+def choose(*runs):
+    return "&".join(f"run={run.uuid.hex}" for run in runs)
+
+
+def need(run, **later):
+    now = timezone.now() + timedelta(**later)
+    found = attention.need_of(run, reports.progress(run), now)
+    return found and (found.rank, found.code)
+
+
+def test_what_needs_attention_is_told_by_its_counts(runs):
+    assert need(runs["failing"]) == (0, "failed")
+    assert need(runs["lonely"]) == (1, "worker")
+    assert need(runs["fine"]) is None
+    assert need(runs["fine"], hours=1) == (2, "still")
+    assert need(runs["over"]) is None
+
+
+def test_a_run_that_nobody_wants_or_that_starts_later_needs_none(runs):
+    run = runs["lonely"]
+    run.start_after = timezone.now() + timedelta(hours=1)
+    assert need(run) is None
+    run.start_after, run.state = None, "cancelled"
+    assert need(run) is None
+
+
+def test_a_finished_run_with_failures_is_forgotten_after_a_week(alice):
+    run = factories.run(alice, 1)
+    factories.advance(run, factories.worker(alice), failed=1)
+    assert need(run) == (3, "failed")
+    assert need(run, days=8) is None
+
+
+def test_the_list_begins_with_what_needs_attention(alice, runs, visit):
+    client = visit(alice)
+    page = text_of(client.get("/runs/"))
+    assert page.index("2 failed so far") < page.index("6 wait, and no worker computes")
+    assert f'id="need-{runs["fine"].uuid.hex}"' not in page
+    assert "Needs attention" not in text_of(client.get("/runs/?state=active"))
+    Tally.objects.update(updated=timezone.now() - timedelta(hours=1))
+    assert "nothing has ended for long" in text_of(client.get("/runs/"))
+
+
+def test_chosen_runs_are_paused_and_no_others(alice, runs, visit, answer):
+    client = visit(alice)
+    path = f"/runs/actions/pause?{choose(runs['failing'], runs['lonely'], runs['over'])}"
+    page = text_of(client.get(path))
+    assert "Pause: 2 runs?" in page
+    assert "Pause and hold back 7 tasks" in page
+    response = answer(client, path, why="maintenance")
+    assert "Pause: 2 runs, 7 tasks." in text_of(client.get(response.url))
+    assert set(Run.objects.filter(state="paused").values_list("name", flat=True)) == {
+        "failing", "lonely",
+    }  # fmt: skip
+    assert set(RunEvent.objects.values_list("what", "why")) == {("pause", "maintenance")}
+
+
+@pytest.mark.parametrize(
+    ("action", "said"),
+    [("restart-failed", "Restart failed: 1 run, 2 tasks."), ("restart", "2 runs, 4 tasks."),
+     ("cancel", "Cancel: 3 runs, 12 tasks."), ("delete", "Delete: 4 runs, 24 tasks."),
+     ("resume", "Resume: 0 runs, 0 tasks.")],
+)  # fmt: skip
+def test_every_action_says_what_it_did(alice, runs, visit, answer, action, said):
+    client = visit(alice)
+    response = answer(client, f"/runs/actions/{action}?{choose(*runs.values())}")
+    assert said in text_of(client.get(response.url))
+    for run in Run.objects.all():
+        factories.check_books(run)
+
+
+def test_somebody_elses_run_is_passed_over(alice, bob, runs, visit, answer):
+    client = visit(bob)
+    client.get("/runs/new")
+    own = factories.run(bob, 2, name="his")
+    path = f"/runs/actions/delete?{choose(runs['fine'], own)}"
+    assert "fine" not in text_of(client.get(path))
+    answer(client, path)
+    assert set(Run.objects.values_list("name", flat=True)) == {"failing", "lonely", "fine", "over"}
+
+
+@pytest.mark.parametrize("query", ["", "run=", "run=x", "run=%00"])
+def test_without_a_run_nothing_is_asked(alice, runs, visit, query):
+    client = visit(alice)
+    response = client.get(f"/runs/actions/pause?{query}")
+    assert "nothing was changed" in text_of(client.get(response.url))
+
+
+def test_an_unknown_action_is_404_and_a_post_needs_its_token(alice, runs, visit):
+    client = visit(alice)
+    assert client.get(f"/runs/actions/explode?{choose(runs['fine'])}").status_code == 404
+    assert client.post(f"/runs/actions/delete?{choose(runs['fine'])}").status_code == 403
+    assert Run.objects.count() == 4

@@ -1,0 +1,102 @@
+"""The map: one byte per task by number, several tasks in a cell of a large run."""
+
+import gzip
+import json
+
+import pytest
+
+from runs import map as maps
+from tests import factories
+
+
+@pytest.fixture
+def run(alice):
+    run = factories.run(alice, 12, name="tiles")
+    factories.advance(run, factories.worker(alice, hostname="n1"), done=3, failed=2)
+    return factories.advance(run, factories.worker(alice, hostname="n2"), computing=2)
+
+
+def read(response, size=None):
+    """The head of a map, and what its bytes mean."""
+    head, _, cells = b"".join(response.streaming_content).partition(b"\n")
+    told = json.loads(head)
+    assert len(cells) == told["cells"]
+    return told, [told["legend"][byte - maps.ZERO] for byte in cells]
+
+
+STATES = ["done"] * 3 + ["failed"] * 2 + ["computing"] * 2 + ["waiting"] * 5
+
+
+def test_every_task_is_a_byte(alice, run, visit, monkeypatch):
+    monkeypatch.setattr(maps, "WINDOW", 5)
+    told, cells = read(visit(alice).get(f"/runs/{run.uuid.hex}/map/cells"))
+    assert cells == STATES
+    assert (told["first"], told["last"], told["per"]) == (0, 11, 1)
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ("first=3&last=5", STATES[3:6]),
+        ("first=9&last=99999999", STATES[9:]),
+        ("first=5&last=2", STATES[5:6]),
+        ("first=x&last=%00", STATES),
+        ("by=blub", STATES),
+        ("by=attempts", ["1"] * 7 + ["none"] * 5),
+        ("by=host", ["n1"] * 5 + ["others"] * 2 + ["none"] * 5),
+        ("by=duration", ["under 0.1 s"] * 5 + ["not ended"] * 7),
+    ],
+)
+def test_a_part_of_the_run_in_other_colours(alice, run, visit, query, found):
+    _told, cells = read(visit(alice).get(f"/runs/{run.uuid.hex}/map/cells?{query}"))
+    if "duration" in query:  # how slow this machine is does not matter
+        cells = ["under 0.1 s" if one.startswith(("under", "longer")) else one for one in cells]
+    assert cells == found
+
+
+def test_the_last_word_is_a_colour_too(alice, run, visit):
+    _, cells = read(visit(alice).get(f"/runs/{run.uuid.hex}/map/cells?by=age"))
+    assert cells[7:] == ["never"] * 5
+    assert all(one.startswith("under") for one in cells[:7])
+
+
+def test_a_cell_of_several_tasks_shows_what_needs_attention_most(alice, run, visit, monkeypatch):
+    monkeypatch.setattr(maps, "MOST_CELLS", 5)
+    for window in (50_000, 20):
+        monkeypatch.setattr(maps, "WINDOW", window)
+        told, cells = read(visit(alice).get(f"/runs/{run.uuid.hex}/map/cells"))
+        assert told["per"] == 3
+        assert cells == ["done", "failed", "computing", "waiting"]
+
+
+def test_it_is_compressed_and_sent_once(alice, run, visit):
+    client, path = visit(alice), f"/runs/{run.uuid.hex}/map/cells"
+    response = client.get(path, headers={"Accept-Encoding": "gzip, br"})
+    assert response["Content-Encoding"] == "gzip"
+    assert gzip.decompress(b"".join(response.streaming_content)).startswith(b'{"first": 0')
+    again = {"If-None-Match": response["ETag"]}
+    assert client.get(path, headers=again).status_code == 304
+    factories.advance(run, factories.worker(alice), done=1)
+    assert client.get(path, headers=again).status_code == 200
+
+
+def test_an_empty_run_has_an_empty_map(alice, visit):
+    run = factories.run(alice, 0)
+    client, lead = visit(alice), f"/runs/{run.uuid.hex}/map"
+    assert b"No tasks yet" in client.get(lead).content
+    assert b"".join(client.get(lead + "/cells").streaming_content).endswith(b"\n")
+
+
+@pytest.mark.parametrize("size", [20, 2000])
+def test_the_map_costs_few_queries(alice, visit, size, django_assert_num_queries):
+    run = factories.run(alice, size)
+    factories.advance(run, factories.worker(alice), done=9, computing=1)
+    client = visit(alice)
+    # 1 session, 2 user, 3 run, 4 tallies, 5 in flight; by host: 6 sample
+    with django_assert_num_queries(5):
+        client.get(f"/runs/{run.uuid.hex}/map")
+    with django_assert_num_queries(6):
+        client.get(f"/runs/{run.uuid.hex}/map?by=host")
+    # 1 session, 2 user, 3 run, 4 tallies, 5 the bytes
+    with django_assert_num_queries(5):
+        list(client.get(f"/runs/{run.uuid.hex}/map/cells").streaming_content)

@@ -1,0 +1,128 @@
+"""Workers: by host within a run, one by one for their owner; a host that fails alone is marked."""
+
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from runs import hosts, queue
+from runs.models import Worker
+from runs.samples import Sampled
+from runs.states import Outcome
+from tests import factories
+
+
+def text_of(response):
+    return " ".join(response.content.decode().split())
+
+
+def attempts(host, done=0, bad=0, seconds=1.0):
+    return [Sampled(0, Outcome.DONE, seconds, host)] * done + [
+        Sampled(0, Outcome.FAILED, seconds, host)
+    ] * bad
+
+
+def test_a_host_that_fails_where_others_succeed_is_marked():
+    found = hosts.compare(
+        attempts("n1", done=90) + attempts("n2", done=60, bad=30) + attempts("n3", done=90, bad=1)
+    )
+    assert [(one.name, one.marked) for one in found] == [
+        ("n2", True), ("n1", False), ("n3", False),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "sample",
+    [
+        attempts("n1", done=5, bad=5) + attempts("n2", done=5, bad=5),
+        attempts("n1", done=9) + attempts("n2", done=1, bad=2),
+        attempts("n1", bad=9),
+    ],
+)
+def test_nobody_is_marked_for_what_all_do_or_what_is_seldom(sample):
+    assert not any(one.marked for one in hosts.compare(sample))
+
+
+def test_a_slow_host_is_seen_by_its_mean():
+    slow, quick = hosts.compare(attempts("a", 10, seconds=3.0) + attempts("b", 10, seconds=1.0))
+    assert (slow.pace, quick.pace) == (1.5, 0.5)
+    assert (slow.share, quick.share) == (75.0, 25.0)
+
+
+def test_the_page_of_a_run_shows_hosts_and_who_computes(alice, visit):
+    run = factories.run(alice, 60)
+    good, bad = (factories.worker(alice, hostname=name) for name in ("good", "bad"))
+    factories.advance(run, good, done=20)
+    factories.advance(run, bad, done=2, failed=10, computing=1)
+    page = text_of(visit(alice).get(f"/runs/{run.uuid.hex}/workers"))
+    assert page.index(">bad<") < page.index(">good<")
+    assert page.count("fails where others succeed") == 1
+    assert "From 32 attempts" in page
+    assert "Computing now: 1 worker" in page
+    assert f"/workers/{bad.uuid.hex}" in page
+
+
+@pytest.mark.parametrize(
+    ("fields", "found"),
+    [
+        ({}, "alive"),
+        ({"heartbeat": 10, "ago": 15}, "alive"),
+        ({"heartbeat": 10, "ago": 25}, "silent"),
+        ({"ago": 700}, "silent"),
+        ({"gone": True}, "gone"),
+    ],
+)
+def test_the_condition_of_a_worker(alice, fields, found):
+    now = timezone.now()
+    worker = Worker(
+        heartbeat=fields.get("heartbeat"),
+        last_seen=now - timedelta(seconds=fields.get("ago", 0)),
+        gone=now if "gone" in fields else None,
+    )
+    assert hosts.condition(worker, now) == found
+
+
+def test_workers_are_their_owners_to_see(alice, bob, staff, visit):
+    worker = factories.worker(alice, hostname="n77")
+    factories.advance(factories.run(alice, 5, name="tiles"), worker, computing=3)
+    path = f"/workers/{worker.uuid.hex}"
+    for user in (alice, staff):
+        assert "n77" in text_of(visit(user).get("/workers/"))
+        page = text_of(visit(user).get(path))
+        assert "Tasks held: 3" in page
+        assert "tiles" in page
+    assert "n77" not in text_of(visit(bob).get("/workers/"))
+    assert visit(bob).get(path).status_code == 404
+    for uuid in ("x", "0" * 32):
+        assert visit(alice).get(f"/workers/{uuid}").status_code == 404
+
+
+def test_the_list_is_paged(alice, visit, monkeypatch):
+    from runs.pages import workers as page_of_workers
+
+    monkeypatch.setattr(page_of_workers, "PER_PAGE", 2)
+    made = [factories.worker(alice, hostname=f"n{place}") for place in range(3)]
+    first = text_of(visit(alice).get("/workers/"))
+    assert "n2:1" in first
+    assert "n0:1" not in first
+    assert f"?before={made[1].id}" in first
+    assert "n0:1" in text_of(visit(alice).get(f"/workers/?before={made[1].id}"))
+
+
+@pytest.mark.parametrize("count", [1, 30])
+def test_they_cost_few_queries(alice, visit, count, django_assert_num_queries):
+    run = factories.run(alice, 100)
+    for pid in range(count):
+        worker = factories.worker(alice, pid=pid)
+        factories.advance(run, worker, done=1, failed=1, computing=1)
+    client = visit(alice)
+    # 1 session, 2 user, 3 run, 4 tallies, 5 in flight, 6 sample, 7 who computes, 8 those workers,
+    # 9 how many
+    with django_assert_num_queries(9):
+        client.get(f"/runs/{run.uuid.hex}/workers")
+    # 1 session, 2 user, 3 workers, 4 what they hold
+    with django_assert_num_queries(4):
+        client.get("/workers/")
+    with django_assert_num_queries(5):
+        client.get(f"/workers/{worker.uuid.hex}")
+    assert queue.claim(run=run, worker=worker)
