@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -47,22 +48,24 @@ def stream(server: ServerSession, path: str) -> Iterator[Row]:
             raise UnexpectedAnswerError(f"GET {answer.url}: cut off: {error}.") from None
 
 
-def pages(server: ServerSession, path: str) -> Iterator[Row]:
+def pages(server: ServerSession, path: str, most: int = sys.maxsize) -> Iterator[Row]:
     """Go through a list that comes in pages.
 
     Args:
         server: the connection.
         path: of the first page, which has a query.
+        most: how many pages.
 
     Yields:
         row after row.
     """
     start = path.split("?")[0] + "?"
-    while path:
+    while path and most > 0:
         body = json_object(server.call(Call("GET", path)))
         yield from body.get("data", [])
         following = str(body.get("next") or "")
         path = following[following.find(start) :] if start in following else ""
+        most -= 1
 
 
 def save(server: ServerSession, path: str, file: Path) -> int:

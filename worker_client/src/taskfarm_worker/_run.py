@@ -237,6 +237,18 @@ class Run:
         call = Call("GET", f"runs/{self.uuid}/failures/groups")
         return list(json_object(self._server.call(call))["data"])
 
+    def tasks(self, status: str | None = None) -> Iterator[Row]:
+        """Go through the tasks, by number.
+
+        Args:
+            status: only those in this state.
+
+        Yields:
+            per task a dictionary with `task`, `status`, `percentCompleted`, `attempt` and so on.
+        """
+        only = f"&status={status}" if status else ""
+        return _rows.pages(self._server, f"runs/{self.uuid}/tasks?limit=1000{only}")
+
     def attempts(self) -> Iterator[Row]:
         """Go through all attempts that have ended, by task and attempt.
 
