@@ -25,6 +25,9 @@ DEV := $(VENV)/.stamp-dev
 BENCH := $(VENV)/.stamp-bench
 # pgserver:///… needs PostgreSQL from PyPI; everything else does without that download.
 DATABASE := $(if $(filter pgserver:%,$(DATABASE_URL)),$(PGSERVER))
+# Ctrl-C is how these end: the shell waits for them, and make has no error to tell of.
+UNTIL_CTRL_C := trap : INT;
+OR_130 := || [ $$? -eq 130 ]
 
 .PHONY: help setup demo serve test lint bench docs screenshots clean
 
@@ -37,10 +40,10 @@ help: ## Print this list
 setup: $(DEV) ## Create .venv with all that is needed to run, test and document the farm
 
 demo: $(SERVER) $(DATABASE) ## Run a farm over the Python standard library; KEEP=0 ends it afterwards
-	@$(BIN)/python -m examples.stdlib_farm --keep $(KEEP) $(DEMO_ARGS)
+	@$(UNTIL_CTRL_C) $(BIN)/python -m examples.stdlib_farm --keep $(KEEP) $(DEMO_ARGS) $(OR_130)
 
 serve: $(SERVER) $(DATABASE) ## Serve the farm on 127.0.0.1:5000 after bringing its database up to date
-	@PATH="$(abspath $(BIN)):$$PATH" deploy/serve
+	@$(UNTIL_CTRL_C) PATH="$(abspath $(BIN)):$$PATH" deploy/serve $(OR_130)
 
 # Both databases are always tried; pytest's summary of the second one is the last line. In one
 # process each: PYTEST_ARGS='-n 2' works, but on two cores it was no faster, as tests start servers,
@@ -64,11 +67,13 @@ docs: $(DEV) ## Build the documentation into docs/_build; warnings are errors
 screenshots: $(DEV) ## Take the pictures of the pages that the documentation shows; needs chromium
 	@$(BIN)/python -m tests.pages.screenshots
 
-clean: ## Remove .venv, caches and what was built; databases and the secret key stay
+clean: ## Remove .venv, caches, the demo's files and what was built; your databases and keys stay
 	rm -rf $(VENV) docs/_build build dist *.egg-info worker_client/build worker_client/src/*.egg-info
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .schemathesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+	rm -rf var/demo var/demo.sqlite3*
 	find staticfiles -mindepth 1 ! -name .gitkeep -delete
+	@echo 'Kept, if they are there: taskfarm.sqlite3, .secret-key, and all else that you put into var/.'
 
 # --- The environment --------------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
+from axes.models import AccessFailureLog, AccessLog
 from django.contrib import admin
 from django.contrib.auth.admin import GroupAdmin, UserAdmin
 from django.contrib.auth.models import Group, User
@@ -15,6 +16,9 @@ else:
 
 admin.site.unregister(User)
 admin.site.unregister(Group)
+# Failed logins are counted per name and address; these books of single logins are not kept.
+admin.site.unregister(AccessLog)
+admin.site.unregister(AccessFailureLog)
 
 
 @admin.register(User)

@@ -1,5 +1,6 @@
-"""The application that knows the users."""
+"""The applications that know the users, and whose logins failed."""
 
+from axes.apps import AppConfig as AxesConfig
 from django.apps import AppConfig
 
 
@@ -8,3 +9,9 @@ class AccountsConfig(AppConfig):
 
     name = "accounts"
     verbose_name = "Accounts"
+
+
+class FailedLoginsConfig(AxesConfig):  # type: ignore[misc]
+    """django-axes under a name that says what it keeps."""
+
+    verbose_name = "Failed logins"

@@ -19,7 +19,10 @@ from .harness.postgres import Postgres, running_postgres
 from .harness.report import Result, table, write_summary
 
 COMPARISONS = ("figure1", "loaded", "gunicorn_shapes")
-BENCHMARKS = ("figure1", "loaded", "size", "snapshot", "create", "gunicorn_shapes")
+BENCHMARKS = (
+    "figure1", "figure1_own", "throughput", "loaded", "size", "snapshot", "create", "swarm",
+    "memory", "ten_million", "capacity", "gunicorn_shapes",
+)  # fmt: skip
 
 
 def main() -> int:

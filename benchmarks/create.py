@@ -35,21 +35,29 @@ FROM (SELECT {columns} FROM runs_task LIMIT 1) AS task,
 
 def measure(bench: Bench) -> Result:
     tasks = bench.size(TASKS, 10_000)
-    ours = bench.this_server
-    server, bare = [], []
-    for _ in range(bench.size(REPEATS, 1)):
-        server.append(through_server(ours, tasks))
-        bare.append(bare_insert(ours, tasks))
-    ratio = median_ratio(server, bare)
+    server, bare = pairs(bench.this_server, tasks, bench.size(REPEATS, 1))
     result = Result(NAME, f"Create a run of {tasks:,} tasks")
     for way, seconds in (("the server's operation", server), ("bare INSERT … SELECT", bare)):
         result.rows.append({"way": way, "seconds": median(seconds)})
-    name = f"create {tasks:,} tasks, over a bare INSERT … SELECT"
-    result.figures.append(Figure(name, ratio, TARGET, at_least=False))
+    result.figures.append(figure(tasks, median_ratio(server, bare)))
     return result
 
 
-def _stage(ours: Ours) -> Inside:
+def figure(tasks: int, ratio: float) -> Figure:
+    name = f"create {tasks:,} tasks, over a bare INSERT … SELECT"
+    return Figure(name, ratio, TARGET, at_least=False)
+
+
+def pairs(ours: Ours, tasks: int, repeats: int) -> tuple[list[float], list[float]]:
+    """Seconds of both ways, in turn; the last database is the server's."""
+    server, bare = [], []
+    for _ in range(repeats):
+        bare.append(bare_insert(ours, tasks))
+        server.append(through_server(ours, tasks))
+    return server, bare
+
+
+def stage(ours: Ours) -> Inside:
     """A fresh database with one small run."""
     ours.fresh_database()
     inside = Inside(ours)
@@ -59,7 +67,7 @@ def _stage(ours: Ours) -> Inside:
 
 
 def through_server(ours: Ours, tasks: int) -> float:
-    inside = _stage(ours)
+    inside = stage(ours)
     start = time.perf_counter()
     inside.create_run(tasks)
     seconds = time.perf_counter() - start
@@ -68,7 +76,7 @@ def through_server(ours: Ours, tasks: int) -> float:
 
 
 def bare_insert(ours: Ours, tasks: int) -> float:
-    _stage(ours).disconnect()
+    stage(ours).disconnect()
     with ours.postgres.session(ours.database) as cursor:
         cursor.execute(COLUMNS)
         columns = ", ".join(f'"{name}"' for (name,) in cursor.fetchall())

@@ -1,4 +1,4 @@
-"""The paper's Figure 1 from the saved results: two plots, both servers side by side."""
+"""Plots from the saved results: the paper's Figure 1, both servers side by side; the capacity."""
 
 from __future__ import annotations
 
@@ -26,8 +26,17 @@ PLOTS = {
 }
 
 
+CAPACITY = "capacity.png"
+CAPACITY_MARKS = "osD^vPX"
+
+
 def draw(folder: Path) -> list[Path]:
     """Draw the plots of the results in a folder, beside them; nothing without results."""
+    return [*draw_figure1(folder), *draw_capacity(folder)]
+
+
+def draw_figure1(folder: Path) -> list[Path]:
+    """The paper's two plots."""
     if not (folder / "figure1.json").exists():
         return []
     result, machine, _ = load(folder, "figure1")
@@ -64,6 +73,43 @@ def dress(axes: Axes, clients: list[int], label: str) -> None:
     axes.grid(alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False)
+
+
+def draw_capacity(folder: Path) -> list[Path]:
+    """Tasks and exchanges per second over the number of workers, a line for each length."""
+    if not (folder / f"{Path(CAPACITY).stem}.json").exists():
+        return []
+    result, machine, _ = load(folder, Path(CAPACITY).stem)
+    figure = Figure(figsize=(10, 4.8), layout="constrained")
+    plots = figure.subplots(1, 2)
+    for axes, column in zip(plots, ("tasks/s", "exchanges/s"), strict=True):
+        draw_lines(axes, result.rows, column)
+    plots[0].legend(frameon=False, title="tasks of", fontsize=9)
+    figure.supxlabel("\n".join(textwrap.wrap(caption(machine), 150)), fontsize=7, color="#444444")
+    figure.savefig(folder / CAPACITY, dpi=150)
+    return [folder / CAPACITY]
+
+
+def draw_lines(axes: Axes, rows: list[Row], column: str) -> None:
+    """A line for each length of tasks, both axes logarithmic."""
+    for length, mark in zip(
+        dict.fromkeys(row["task"] for row in rows), CAPACITY_MARKS, strict=False
+    ):
+        mine = [row for row in rows if row["task"] == length]
+        axes.plot(
+            [row["workers"] for row in mine],
+            [row[column] for row in mine],
+            f"{mark}-",
+            label=length,
+        )
+    axes.set_xscale("log", base=2)
+    axes.set_yscale("log")
+    ticks = sorted({row["workers"] for row in rows})
+    axes.set_xticks(ticks, [str(count) for count in ticks])
+    axes.set_xlabel("workers")
+    axes.set_ylabel(column)
+    axes.grid(alpha=0.3)
+    axes.spines[["top", "right"]].set_visible(False)
 
 
 if __name__ == "__main__":

@@ -1,14 +1,15 @@
 """A worker to start one's own from: ``python skeleton_worker.py RUN``.
 
-Start as many as there are cores, on as many machines as there are, in batch jobs that may end at
-any time. The farm's address, the user and the password come from ``TASKFARM_URL``,
-``TASKFARM_USER`` and ``TASKFARM_PASSWORD``, or from ``~/.config/taskfarm/config.ini``. All it needs
-is ``pip install taskfarm-worker``.
+Start it on as many machines as there are, in batch jobs that may end at any time. The farm's
+address, the user and the password come from ``TASKFARM_URL``, ``TASKFARM_USER`` and
+``TASKFARM_PASSWORD``, or from ``~/.config/taskfarm/config.ini``. All it needs is
+``pip install taskfarm-worker``.
 """
 
+import os
 import sys
 
-from taskfarm_worker import TaskFarmWorker
+from taskfarm_worker import Task, connect
 
 
 def first_half(task: int) -> None:
@@ -21,20 +22,18 @@ def second_half(task: int) -> None:
     print(f"task {task}: second half")
 
 
+def work(task: Task) -> dict[str, str]:
+    """One task: what it returns is kept as its output; an exception means that it failed."""
+    first_half(task.number)
+    task.update(50)
+    second_half(task.number)
+    return {"host": os.uname().nodename}
+
+
 def main(run: str) -> None:
-    """Work until no task waits."""
-    with TaskFarmWorker(None, None, run) as worker:
-        print(f"worker {worker.worker_uuid}: {worker.percentDone:.0f} % of the run is done")
-        for task in worker.tasks:
-            try:
-                first_half(task)
-                worker.update(50)
-                second_half(task)
-                worker.update(100)
-            except OSError as error:  # what can go wrong with one task and not with all
-                print(f"task {task} failed: {error}", file=sys.stderr)
-                worker.setTaskInfo(task, "status", "failed")
-            worker.done()
+    """Work in a process per core until nothing is left."""
+    summary = connect().run(run).work(work, processes=os.cpu_count() or 1)
+    print(f"{summary.done} done, {summary.failed} failed attempts")
 
 
 if __name__ == "__main__":

@@ -31,12 +31,40 @@ credentials() {
 }
 
 # call METHOD PATH [JSON]: the answer's body goes to $folder/answer, its status to $status.
-# A call is sent once: a claim that is repeated takes a second task.
 call() {
     set -- "$1" "$2" "${3:-}"
+    : >"$folder/answer"
     status=$(curl --config "$folder/curl" --silent --show-error --max-time 60 \
         --request "$1" ${3:+--header 'Content-Type: application/json' --data "$3"} \
         --output "$folder/answer" --write-out '%{http_code}' "$api/$2") || status=000
+}
+
+# persist METHOD PATH [JSON]: the same, but a server that is away is waited for, some 20 minutes.
+# Every call of a worker may be sent again. A claim whose answer is lost may leave a task computing
+# until the run is restarted; to give up would lose the whole job.
+persist() {
+    repeated=
+    for wait in 1 2 5 10 30 60 60 60 60 60 60 60 60 60 60 60 60 60 60 60 60 60 60; do
+        call "$@"
+        case $status in
+            000 | 429 | 502 | 503 | 504) ;;
+            *) return 0 ;;
+        esac
+        echo "$1 $2: no luck (HTTP $status), again in $wait s" >&2
+        repeated=yes
+        sleep "$wait" &
+        wait $! # which a signal ends at once
+    done
+    call "$@"
+}
+
+# talk METHOD PATH [JSON]: the same with the token, and with a new one if that has ended.
+talk() {
+    persist "$@"
+    if [ "$status" = 401 ] && [ -z "${TASKFARM_TOKEN:-}" ]; then
+        login
+        persist "$@"
+    fi
 }
 
 # value NAME: a number or a plain text from a flat JSON object such as {"task": 17, "id": "x"}.
@@ -52,18 +80,21 @@ fail() {
     exit 1
 }
 
-# A report may be repeated: the second one finds things as the first left them.
+login() {
+    credentials "$TASKFARM_USER:$TASKFARM_PASSWORD"
+    persist GET token
+    [ "$status" = 200 ] || fail 'login'
+    credentials "$(value token):"
+}
+
+# The second one of two equal reports finds things as the first left them.
 report() {
-    for wait in 1 2 5 10 30 0; do
-        call PUT "runs/$run/tasks/$1" "$2"
-        case $status in
-            2*) return 0 ;;
-            000 | 502 | 503 | 504) sleep "$wait" ;;
-            409) echo "task $1: no longer ours" >&2 && return 0 ;;
-            *) break ;;
-        esac
-    done
-    fail "task $1"
+    talk PUT "runs/$run/tasks/$1" "$2"
+    case $status in
+        2*) ;;
+        409) echo "task $1: no longer ours" >&2 ;;
+        *) fail "task $1" ;;
+    esac
 }
 
 uuid=$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')
@@ -72,17 +103,17 @@ if [ -n "${TASKFARM_TOKEN:-}" ]; then
     credentials "$TASKFARM_TOKEN:"
 else
     : "${TASKFARM_USER:?is not set}" "${TASKFARM_PASSWORD:?is not set}"
-    credentials "$TASKFARM_USER:$TASKFARM_PASSWORD"
-    call GET token
-    [ "$status" = 200 ] || fail 'login'
-    credentials "$(value token):"
+    login
 fi
 
-call POST worker "{\"uuid\": \"$uuid\", \"hostname\": \"$(uname -n)\", \"pid\": $$}"
-[ "$status" = 201 ] || fail 'registering'
+talk POST worker "{\"uuid\": \"$uuid\", \"hostname\": \"$(uname -n)\", \"pid\": $$}"
+case $status$repeated in
+    201* | 409yes) ;; # the answer to the first registration was lost
+    *) fail 'registering' ;;
+esac
 
 while :; do
-    call POST "runs/$run/task" "{\"worker_uuid\": \"$uuid\"}"
+    talk POST "runs/$run/task" "{\"worker_uuid\": \"$uuid\"}"
     case $status in
         201) task=$(value task) ;;
         204) break ;;

@@ -22,6 +22,7 @@ from runs import lifecycle, reports, restarts
 from runs.filters import RunFilter, uuid_bounds
 from runs.models import Attempt, Run, Task, Worker
 from runs.states import TaskState
+from runs.wording import percentage, tasks
 
 EVERYTHING = tuple(state for state in TaskState if state != TaskState.WAITING)
 FARTHEST = 1_000
@@ -239,7 +240,7 @@ class RunAdmin(AnyAdmin):
     ) -> tuple[list[Any], dict[Any, Any], set[Any], list[Any]]:
         """Say how many tasks would go, without listing them."""
         runs = list(objs)
-        lines = [f"{run.title} ({run.uuid.hex}): {run.num_tasks:,} tasks" for run in runs]
+        lines = [f"{run.title} ({run.uuid.hex}): {tasks(run.num_tasks)}" for run in runs]
         counts = {"runs": len(runs), "tasks": sum(run.num_tasks for run in runs)}
         allowed = self.has_delete_permission(request)
         return lines, counts, set() if allowed else {"run"}, []
@@ -263,7 +264,7 @@ class RunAdmin(AnyAdmin):
         if request.POST.get("post"):
             by = request.user.get_username()
             touched = sum(restarts.restart(run=r, everything=everything, by=by) for r in queryset)
-            messages.success(request, f"Restarted {touched:,} tasks.")
+            messages.success(request, f"Restarted {tasks(touched)}.")
             return None
         states = EVERYTHING if everything else restarts.UNFINISHED
         runs = list(queryset)
@@ -291,7 +292,7 @@ class RunAdmin(AnyAdmin):
     @admin.display(description="%")
     def percent(self, run: Run) -> str:
         """The mean over all tasks."""
-        return f"{stand(run).percent:.1f}"
+        return percentage(stand(run).percent)
 
     @admin.display(description="last movement")
     def moved(self, run: Run) -> Any:

@@ -137,14 +137,23 @@ def reconcile(worker: Worker, holding: dict[str, set[tuple[int, int]]], answer: 
     """
     uuids = {run_id: uuid for uuid, run_id in reports.run_ids([*holding]).items()}
     kept = workers.held(worker)
-    unknown = {run_id for run_id, *_ in kept} - set(uuids)
-    uuids |= reports.run_uuids(unknown)
-    fresh = {(one.run, one.number, one.attempt) for one in answer.tasks}
-    theirs = {(uuids.get(run_id, ""), number, attempt) for run_id, number, attempt, _ in kept}
+    uuids |= reports.run_uuids({run_id for run_id, *_ in kept} - set(uuids))
+    # A run that is being deleted has no UUID any more: nothing of it is to be done.
+    theirs = {
+        (uuids[run_id], number, attempt): percent
+        for run_id, number, attempt, percent in kept
+        if run_id in uuids
+    }
     ours = {(uuid, *pair) for uuid, pairs in holding.items() for pair in pairs}
-    answer.drop += sorted(ours - theirs)
-    lost = theirs - ours - fresh
-    for run_id, number, attempt, percent in kept:
-        if (uuids.get(run_id, ""), number, attempt) in lost:
-            value = inputs.read_one(run_id, number)
-            answer.tasks.append(Handed(uuids[run_id], number, attempt, percent, value))
+    fresh = {(one.run, one.number, one.attempt) for one in answer.tasks}
+    answer.drop += sorted(ours - set(theirs))
+    lost = [one for one in theirs if one not in ours and one not in fresh]
+    values = {
+        uuid: inputs.read_again(run_id, [number for run, number, _ in lost if run == uuid])
+        for run_id, uuid in uuids.items()
+        if any(run == uuid for run, *_ in lost)
+    }
+    answer.tasks += [
+        Handed(uuid, number, attempt, theirs[uuid, number, attempt], values[uuid].get(number))
+        for uuid, number, attempt in lost
+    ]

@@ -53,6 +53,11 @@ BY_API = {option.api: option for option in OPTIONS}
 BY_FIELD = {option.field: option for option in OPTIONS}
 
 
+def show(run: Run) -> dict[str, Any]:
+    """All options of a run's policy, by their names in the API."""
+    return {option.api: getattr(run, option.field) for option in OPTIONS}
+
+
 def check(given: dict[str, Any]) -> dict[str, Any]:
     """Values of options by field name, each of its kind and within its range.
 

@@ -147,10 +147,12 @@ def run_uuids(ids: Iterable[int]) -> dict[int, str]:
     return {id: uuid.hex for id, uuid in found}
 
 
-TASK_FIELDS = ("id", "number", "state", "percent", "started", "updated", "attempt")
+TASK_FIELDS = ("id", "number", "state", "percent", "started", "updated", "attempt", "not_before")
+WORKER_FIELDS = ("id", "hostname", "pid", "heartbeat", "uuid", "last_seen")
 # Asked after every claim by the published client.
 TASK = f"""
-SELECT {", ".join(f"t.{name}" for name in TASK_FIELDS)}, w.id, w.uuid, w.hostname, w.pid
+SELECT {", ".join(f"t.{name}" for name in TASK_FIELDS)},
+    {", ".join(f"w.{name}" for name in WORKER_FIELDS)}
 FROM runs_task AS t LEFT JOIN runs_worker AS w ON w.id = t.worker_id
 WHERE t.run_id = %s AND t.number = %s
 """
@@ -165,13 +167,13 @@ def find_task(run: Run, number: int) -> Task:
     rows = fetch(TASK, [run.id, number]) if 0 <= number < run.num_tasks else []
     if not rows:
         raise TaskNotFound(number, run.num_tasks)
-    *values, worker_id, worker_uuid, hostname, pid = rows[0]
+    values, (*known, uuid, seen) = list(rows[0][: len(TASK_FIELDS)]), rows[0][len(TASK_FIELDS) :]
     for index in (4, 5):
         values[index] = as_datetime(values[index])
-    task = Task(**dict(zip(TASK_FIELDS, values, strict=True)), run=run, worker_id=worker_id)
-    if worker_uuid is not None:
-        known = {"id": worker_id, "uuid": UUID(str(worker_uuid)), "hostname": hostname, "pid": pid}
-        task.worker = Worker(**known)
+    task = Task(**dict(zip(TASK_FIELDS, values, strict=True)), run=run, worker_id=known[0])
+    if uuid is not None:
+        told = [*known, UUID(str(uuid)), as_datetime(seen)]
+        task.worker = Worker(**dict(zip(WORKER_FIELDS, told, strict=True)))
     return task
 
 

@@ -34,8 +34,9 @@ def restart(
     """Put tasks of the run back to waiting.
 
     Without ``everything`` each task that is not done waits again and keeps its percentage, so that
-    a worker can resume it. With it all tasks start from 0. Workers that still compute a restarted
-    task are too late: their attempt is closed as cancelled.
+    a worker can resume it; one that was done, if the selection has any, starts from 0. With it all
+    tasks start from 0. Workers that still compute a restarted task are too late: their attempt is
+    closed as cancelled.
 
     Args:
         run: whose tasks.
@@ -102,14 +103,27 @@ def _restart_piece(
         rows = [
             row
             for row in moves.lock(run.id, piece.condition, *piece.values)
-            # A task that waits at 0 % already needs no write.
-            if row.state in states and not (row.state == TaskState.WAITING and row.percent == 0)
+            if row.state in states and not is_fresh(row)
         ]
-        percent = 0.0 if everything else None
-        change = moves.requeue(run, rows, percent=percent, outcome=Outcome.CANCELLED, why=why)
-        if rows:
+        # Of a task that is done nothing is left to resume.
+        done = [row for row in rows if everything or row.state == TaskState.DONE]
+        others = [row for row in rows if not (everything or row.state == TaskState.DONE)]
+        changes = [
+            moves.requeue(run, together, percent=percent, outcome=Outcome.CANCELLED, why=why)
+            for together, percent in ((done, 0.0), (others, None))
+            if together
+        ]
+        for change in changes:
             tallies.add(run.id, change)
     return rows
+
+
+def is_fresh(row: moves.Row) -> bool:
+    """Whether a restart leaves a task as it is: it waits at 0 % with nothing to be forgiven.
+
+    One in backoff has an attempt to forgive, so that a restart lets it wait like all others.
+    """
+    return row.state == TaskState.WAITING and row.percent == 0 and row.attempt == row.forgiven
 
 
 def undo(*, run: Run, event: RunEvent, by: str) -> int:

@@ -19,7 +19,8 @@ class TaskState(models.IntegerChoices):
     DONE = 2, "done"
     """Finished at 100 %. Only a restart by a person moves it again."""
     FAILED = 3, "failed"
-    """Its last attempt failed and no retry is left. Only a restart by a person moves it again."""
+    """Its last attempt failed, was lost or took too long, and none is left. Only a restart by a
+    person moves it again."""
     CANCELLED = 4, "cancelled"
     """Called off by a person or by policy. Only a restart by a person moves it again."""
 
@@ -64,15 +65,17 @@ class Transition:
 
 W, C, D, F, X = TaskState
 TRANSITIONS = (
-    Transition(W, C, "claim", "row lock with SKIP LOCKED; the run is active"),
+    Transition(W, C, "claim", "row lock with SKIP LOCKED; the run is active, inside its window"),
     Transition(C, D, "report: done", "the task is still in this attempt's hands"),
-    Transition(C, F, "report: failed", "the task is still in this attempt's hands"),
-    Transition(C, W, "requeue", "released by its worker, or restarted by a person"),
+    Transition(C, F, "report: failed", "the same, or lost or overdue; no attempt is left"),
+    Transition(
+        C, W, "requeue", "failed, lost or overdue with an attempt left; released; restarted"
+    ),
     Transition(D, W, "restart", "a person"),
     Transition(F, W, "restart", "a person"),
     Transition(X, W, "restart", "a person"),
-    Transition(W, D, "marked done", "a person or a script, through the documented PUT"),
-    Transition(W, F, "marked failed", "a person or a script, through the documented PUT"),
-    Transition(W, X, "cancel", "a person or policy"),
+    Transition(W, D, "marked done", "a script, through the documented PUT; undo of a restart"),
+    Transition(W, F, "marked failed", "a script, through the documented PUT; undo of a restart"),
+    Transition(W, X, "cancel", "a person or policy; undo of a restart"),
     Transition(C, X, "cancel", "a person or policy; the open attempt becomes stale"),
 )

@@ -19,6 +19,8 @@ from runs.states import RunState, TaskState
 from runs.tallies import Counts
 
 OPEN_STATES = (TaskState.WAITING, TaskState.COMPUTING)
+PIECES = 4
+"""Pieces of a run that are cancelled on somebody else's call, a sweep's or a report's."""
 
 
 def pause(*, run: Run, who: str = events.POLICY, why: str = "") -> None:
@@ -76,18 +78,28 @@ def cancel(*, run: Run, who: str = events.POLICY, why: str = "", what: str = "ca
     Raises:
         StateConflict: the run is cancelled already.
     """
-    call_off(run=run, who=who, why=why, what=what)
+    _call_off(run, what, who, why)
     return finish_cancelling(run)
 
 
-def call_off(*, run: Run, who: str = events.POLICY, why: str = "", what: str = "cancel") -> None:
-    """Cancel a run without waiting for its tasks, which the sweep calls off piece by piece.
+def _call_off(run: Run, what: str, who: str, why: str) -> None:
+    """Set a run to cancelled; its tasks follow.
 
     Raises:
-        StateConflict: the run is cancelled already.
+        StateConflict: it is cancelled already.
     """
     start = {RunState.ACTIVE, RunState.PAUSED}
     _set_state(run, RunState.CANCELLED, start, what, who, why, unfinished=True)
+
+
+def cancel_by_policy(run: Run, *, why: str, what: str = "cancel") -> None:
+    """Cancel a run on somebody's call, who must not wait for millions of tasks.
+
+    The first pieces go at once, the sweep calls off the rest.
+    """
+    with suppress(StateConflict):  # somebody may be faster
+        _call_off(run, what, events.POLICY, why)
+        finish_cancelling(run, PIECES)
 
 
 def finish_cancelling(run: Run, most: int | None = None) -> int:
@@ -178,8 +190,7 @@ def _judge_failures(run: Run) -> None:
         return
     why = f"{counts.failed} tasks failed"
     if run.fail_now:
-        with suppress(StateConflict):  # somebody may be faster
-            call_off(run=run, why=why)
+        cancel_by_policy(run, why=why)
     else:
         _hold(run, why)
 
@@ -198,12 +209,12 @@ def _hold(run: Run, why: str) -> None:
         pause(run=run, why=why)
 
 
-def finish_cancelled(pieces: int) -> int:
-    """Go on with cancelling, so many pieces a run; answers how many tasks were called off."""
+def finish_cancelled() -> int:
+    """Go on with cancelling, some pieces a run; answers how many tasks were called off."""
     runs = list(Run.objects.filter(unfinished=True).order_by("id")[:20])
     count = 0
     for run in runs:
-        some = finish_cancelling(run, pieces) if run.state == RunState.CANCELLED else 0
+        some = finish_cancelling(run, PIECES) if run.state == RunState.CANCELLED else 0
         if some == 0:
             Run.objects.filter(pk=run.pk).update(unfinished=False)
         count += some
@@ -219,6 +230,5 @@ def expire_runs() -> int:
     runs = list(late.order_by("id")[:100])
     for run in runs:
         why = f"its time was up at {run.expire_at:%Y-%m-%d %H:%M} UTC"
-        with suppress(StateConflict):  # another sweep may be faster
-            call_off(run=run, why=why, what="expire")
+        cancel_by_policy(run, why=why, what="expire")
     return len(runs)

@@ -100,7 +100,7 @@ def sweep() -> Swept:
         swept.overdue += end_overdue(Run.objects.get(pk=run_id[0]))
     swept.woken = wake()
     swept.expired = steering.expire_runs()
-    swept.cancelled = steering.finish_cancelled(PIECES)
+    swept.cancelled = steering.finish_cancelled()
     swept.deleted = lifecycle.sweep_deleted(after=UNDISTURBED, pieces=PIECES)
     return swept
 

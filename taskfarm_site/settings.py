@@ -49,7 +49,7 @@ INSTALLED_APPS = [
     "whitenoise.runserver_nostatic",
     "django.contrib.staticfiles",
     "django.contrib.humanize",
-    "axes",
+    "accounts.apps.FailedLoginsConfig",  # django-axes
     "rest_framework",
     "django_filters",
     "drf_spectacular",

@@ -70,9 +70,15 @@ def free_port() -> int:
 
 @contextmanager
 def serve(settings: dict[str, Any], port: int = 0) -> Iterator[Server]:
+    """Start gunicorn on a database of the tests, and stop it at the end."""
+    with serve_at(database_url(settings), port) as running:
+        yield running
+
+
+@contextmanager
+def serve_at(url: str, port: int = 0) -> Iterator[Server]:
     """Start gunicorn as in production, wait until it answers, stop it at the end."""
     port = port or free_port()
-    url = database_url(settings)
     with tempfile.NamedTemporaryFile(suffix=".log", delete=False) as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "gunicorn", "taskfarm_site.wsgi", "-c", GUNICORN_CONF],

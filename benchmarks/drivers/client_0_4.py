@@ -39,9 +39,9 @@ class Counter:
             self.first = response.elapsed.total_seconds()
 
 
-def complete_tasks(client: TaskFarmWorker, updates: int, seconds: list[float]) -> int:
-    """Do tasks until none is left, with so many updates each; answers how many were done."""
-    tasks = 0
+def complete_tasks(client: TaskFarmWorker, updates: int, seconds: list[float]) -> tuple[int, float]:
+    """Do tasks until none is left, with so many updates each; answers how many, the last when."""
+    tasks, last = 0, 0.0
     for _ in client.tasks:
         tasks += 1
         for step in range(1, updates + 1):
@@ -49,7 +49,8 @@ def complete_tasks(client: TaskFarmWorker, updates: int, seconds: list[float]) -
             client.update(100 * step / updates)
             seconds.append(time.perf_counter() - before)
         client.done()
-    return tasks
+        last = time.perf_counter()
+    return tasks, last
 
 
 def stress_client(
@@ -62,8 +63,8 @@ def stress_client(
         seconds: list[float] = []
         barrier.wait()
         start = time.perf_counter()
-        tasks = complete_tasks(client, updates, seconds)
-        report = {"start": start, "end": time.perf_counter(), "tasks": tasks}
+        tasks, last = complete_tasks(client, updates, seconds)
+        report = {"start": start, "last": last, "end": time.perf_counter(), "tasks": tasks}
         reports.put({**report, "requests": counter.answers, "updates": seconds})
     except BaseException as error:
         barrier.abort()

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from statistics import mean, median
 from typing import Any
 
+from .environments import peer_python
 from .paths import DRIVERS
-from .peer_environment import peer_python
 from .web import Command
 
 USER = "bench"
@@ -17,12 +17,17 @@ PASSWORD = "bench-only-password"
 
 @dataclass(frozen=True)
 class Stress:
-    """One pass of the paper's stress pattern: claim, ten updates, done, until nothing is left."""
+    """One pass of the paper's stress pattern: claim, ten updates, done, until nothing is left.
+
+    `seconds` ends when all clients have heard that nothing is left, `work_seconds` with the last
+    task's done.
+    """
 
     clients: int
     tasks: int
     requests: int
     seconds: float
+    work_seconds: float
     client_seconds: float
     update_seconds: float
 
@@ -55,6 +60,7 @@ def stress(api: str, *, clients: int, tasks: int) -> Stress:
         tasks=tasks,
         requests=sum(report["requests"] for report in reports),
         seconds=end - begin,
+        work_seconds=max(report["last"] for report in reports) - begin,
         client_seconds=mean(report["end"] - report["start"] for report in reports),
         update_seconds=mean(seconds for report in reports for seconds in report["updates"]),
     )

@@ -10,6 +10,7 @@ import importlib
 import os
 import sys
 import uuid
+from collections.abc import Iterable
 from typing import Any
 
 from .clients import USER
@@ -25,6 +26,9 @@ class Inside:
         self._models = importlib.import_module("runs.models")
         self._queue = importlib.import_module("runs.queue")
         self._lifecycle = importlib.import_module("runs.lifecycle")
+        self._appending = importlib.import_module("runs.appending")
+        self._states = importlib.import_module("runs.states")
+        self._attempts = importlib.import_module("runs.attempts")
         self._auth = importlib.import_module("django.contrib.auth")
         self.disconnect()
 
@@ -42,6 +46,22 @@ class Inside:
 
     def create_run(self, tasks: int) -> Any:
         return self._lifecycle.create_run(owner=self.owner(), num_tasks=tasks)
+
+    def append(self, run: Any, values: Iterable[Any]) -> None:
+        """Add one task for each input."""
+        self._appending.append(run=run, values=values)
+
+    def empty(self, run: Any, batch: int) -> None:
+        """Do all tasks of a run, in exchanges of so many reports and as many claims."""
+        worker = self.worker()
+        held: list[Any] = []
+        done = self._attempts.Ending(self._states.Outcome.DONE)
+        while True:
+            told = [self._queue.Report(one.number, one.attempt, ending=done) for one in held]
+            run.refresh_from_db()
+            held = self._queue.exchange(run=run, worker=worker, reports=told, want=batch).claims
+            if not held:
+                return
 
     def claim(self, run_id: int, worker: Any, want: int = 1) -> list[Any]:
         """A claim as a request makes it: the run is read afresh."""

@@ -7,8 +7,8 @@ first tables fails outside an application context; so the tables and the user ar
 from __future__ import annotations
 
 from .clients import PASSWORD, USER
+from .environments import peer_python
 from .paths import PEER_VENV
-from .peer_environment import peer_python
 from .sides import Side
 from .web import Command, Shape
 

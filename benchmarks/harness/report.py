@@ -38,13 +38,17 @@ class Figure:
 
 @dataclass
 class Result:
-    """Rows of measurements, the figures drawn from them, and what a reader must know."""
+    """Rows of measurements, the figures drawn from them, and what a reader must know.
+
+    `constants` are for others to calculate with: so much per so much, in seconds and bytes.
+    """
 
     name: str
     title: str
     rows: list[Row] = field(default_factory=list)
     figures: list[Figure] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    constants: dict[str, float] = field(default_factory=dict)
 
     def markdown(self) -> str:
         parts = [f"## {self.title}", *self.notes, table(self.rows)]

@@ -67,7 +67,8 @@ def demonstrate(options: argparse.Namespace) -> int:
         counts = farm_out(processes, variables, access, options, folder)
         say("", tables.report(tables.read_results(folder), sources.library()))
         if options.keep:
-            say(f"\nServing on at {access.url} until Ctrl-C ({access.user}, {access.password})")
+            login = f"{access.user}, {access.password}"
+            say(f"\nThe dashboard stays at {access.url} until Ctrl-C ({login})")
             serve_on(gunicorn)
     return 0 if counts["numDone"] + counts["numFailed"] == counts["numTasks"] else 1
 

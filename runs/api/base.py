@@ -109,4 +109,5 @@ class SchemaView(JsonErrors, SpectacularAPIView):
 class DocsView(JsonErrors, SpectacularSwaggerSplitView):
     """The schema as a page to read and try."""
 
+    template_name = "api_docs.html"
     url_name = "api-schema"

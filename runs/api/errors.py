@@ -9,7 +9,7 @@ from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import PermissionDenied, RequestDataTooBig
-from django.db import InterfaceError, OperationalError, connection
+from django.db import Error, InterfaceError, OperationalError, connection
 from django.http import Http404, HttpRequest, JsonResponse
 from rest_framework import exceptions
 from rest_framework.response import Response
@@ -27,6 +27,12 @@ STATUS: dict[type[errors.FarmError], int] = {
 }
 RETRY_AFTER = 5
 """Seconds after which a client may ask again when the database is away."""
+READ_ONLY = "25006"
+"""PostgreSQL's read_only_sql_transaction."""
+UNAVAILABLE = (
+    "The database is not available now. Try again; a restart or a deletion that was cut short then "
+    "goes on where it stopped."
+)
 
 
 def handle(error: Exception, context: dict[str, Any]) -> Response | None:
@@ -35,7 +41,7 @@ def handle(error: Exception, context: dict[str, Any]) -> Response | None:
     if isinstance(error, errors.FarmError):
         fields = error.fields if isinstance(error, errors.InvalidInput) else None
         return respond(status_of(error), error.detail, error.code, fields)
-    if isinstance(error, OperationalError | InterfaceError):
+    if isinstance(error, Error) and will_pass(error):
         return unavailable(error)
     if isinstance(error, Http404):
         return respond(404, "There is nothing at this address.", "not_found")
@@ -63,13 +69,24 @@ def respond(
     return Response(body, status=status)
 
 
+def will_pass(error: Error) -> bool:
+    """Whether it is the database's trouble, not the statement's: it did nothing, and may later.
+
+    PostgreSQL counts a statement that came while it takes no writes (a standby, or a farm that is
+    being moved) among the internal errors.
+    """
+    read_only = getattr(error.__cause__, "pgcode", None) == READ_ONLY
+    return read_only or isinstance(error, OperationalError | InterfaceError)
+
+
 def unavailable(error: Exception) -> Response:
-    """The database is away, full, locked or read-only: nothing was done, asking again is safe."""
+    """The database is away, full, locked or read-only: the call may be sent again.
+
+    One transaction is all of a call but of a restart or a deletion, which work piece by piece.
+    """
     log.error("The database refused: %s", error)
     connection.close_if_unusable_or_obsolete()
-    response = respond(
-        503, "The database is not available now; nothing was changed. Try again.", "unavailable"
-    )
+    response = respond(503, UNAVAILABLE, "unavailable")
     response["Retry-After"] = str(RETRY_AFTER)
     return response
 

@@ -13,7 +13,7 @@ from runs.api.fields import (
     StrictSerializer,
 )
 from runs.models import Run
-from runs.policy import BY_API, OPTIONS, Option
+from runs.policy import BY_API, OPTIONS, Option, show
 
 
 def field_of(option: Option, *, strict: bool = True) -> serializers.Field[Any, Any, Any, Any]:
@@ -66,4 +66,4 @@ def split(given: dict[str, Any]) -> dict[str, Any]:
 
 def show_policy(run: Run) -> dict[str, Any]:
     """All options of a run's policy."""
-    return {option.api: getattr(run, option.field) for option in OPTIONS}
+    return show(run)

@@ -1,6 +1,7 @@
-"""What the commands on runs share: finding the run, and a progress bar on a terminal."""
+"""What the commands on runs share: finding the run, its arguments, a bar on a terminal."""
 
 import sys
+from argparse import ArgumentParser
 from collections.abc import Iterable, Iterator
 from typing import Any
 from uuid import UUID
@@ -8,6 +9,16 @@ from uuid import UUID
 from django.core.management.base import CommandError
 
 from runs.models import Run
+
+
+def add_uuid(parser: ArgumentParser) -> None:
+    """The argument that names a run."""
+    parser.add_argument("uuid", help="the run's UUID, or a start of it that is unique")
+
+
+def add_reason(parser: ArgumentParser) -> None:
+    """The argument that says why."""
+    parser.add_argument("--reason", default="", help="why; kept with the event")
 
 
 def find_run(text: str) -> Run:

@@ -11,7 +11,9 @@ names = import_module("runs.migrations.0002_postgresql_storage").names
 STORAGE = {
     "runs_taskinput": "autovacuum_vacuum_insert_scale_factor = 0.05",
     "runs_runevent": "autovacuum_vacuum_insert_scale_factor = 0.2",
-    "runs_failuretally": "fillfactor = 50",
+    "runs_failuretally": (
+        "fillfactor = 50, autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_threshold = 500"
+    ),
     "runs_sweeplock": (
         "fillfactor = 20, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 200"
     ),

@@ -11,9 +11,9 @@ from django.views.decorators.http import require_http_methods
 from runs import lifecycle, reports, restarts
 from runs.models import Run
 from runs.pages.page import farm_page, page, run_of
-from runs.pages.shown import tasks
 from runs.states import TaskState
 from runs.tallies import Counts
+from runs.wording import tasks
 
 ENDED_OR_HELD = (TaskState.COMPUTING, TaskState.FAILED, TaskState.CANCELLED, TaskState.DONE)
 

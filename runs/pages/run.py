@@ -28,6 +28,11 @@ class TaskPage:
     following: int | None = None
     previous: int | None = None
 
+    @property
+    def ends(self) -> tuple[int, int] | None:
+        """The lowest and the highest number on it; None for an empty one."""
+        return (self.tasks[0].number, self.tasks[-1].number) if self.tasks else None
+
 
 def tasks_page(run: Run, counts: Counts, state: TaskState | None, query: Any) -> TaskPage:
     """The page that the address asks for: from a number on, or up to one.

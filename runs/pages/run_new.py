@@ -13,7 +13,7 @@ from runs import lifecycle
 from runs.errors import InvalidInput
 from runs.models import Run
 from runs.pages.page import farm_page, page
-from runs.pages.shown import tasks
+from runs.wording import tasks
 
 
 class RunForm(forms.Form):

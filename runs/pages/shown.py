@@ -10,7 +10,10 @@ from runs.models import Run
 from runs.reports import Progress
 from runs.states import RunState, TaskState
 from runs.tallies import Counts
+from runs.wording import tasks
 
+BETWEEN_TASKS = timedelta(seconds=60)
+"""For so long after a run last moved, its workers are taken to be between two tasks."""
 BAR_WIDTH = 1000
 LEAST_WIDTH = 12
 """A state that has any task is seen in the bar: three failures of ten million are, too."""
@@ -80,14 +83,23 @@ class ShownRun:
 
     @property
     def percent(self) -> float:
-        """The mean over all tasks; a run without tasks has nothing left to do."""
-        return self.progress.percent if self.run.num_tasks else 100.0
+        """The mean over all tasks; 0 for a run without any, as the API says."""
+        return self.progress.percent
 
     @property
     def needs_workers(self) -> bool:
-        """Tasks wait, the run hands them out, and nobody computes any."""
+        """Tasks wait, the run hands them out, and nobody has come for them lately.
+
+        Workers with short tasks hold none for a moment, every now and then.
+        """
         counts = self.counts
-        return self.run.state == RunState.ACTIVE and counts.waiting > 0 and not counts.computing
+        unwatched = (
+            self.run.state == RunState.ACTIVE and counts.waiting > 0 and not counts.computing
+        )
+        moved = self.progress.last_movement
+        if not unwatched or self.run.started is None or moved is None:
+            return unwatched
+        return timezone.now() - moved > BETWEEN_TASKS
 
     @property
     def look(self) -> str:
@@ -119,8 +131,3 @@ def show_runs(runs: list[Run]) -> list[ShownRun]:
     """Runs beside where they stand, in two queries for all."""
     progress = reports.progress_of(runs) if runs else {}
     return [ShownRun(run, progress[run.id]) for run in runs]
-
-
-def tasks(count: int) -> str:
-    """A number of tasks in words: ``1 task``, ``12,000 tasks``."""
-    return f"{count:,} task{'' if count == 1 else 's'}"

@@ -1,6 +1,5 @@
 """How templates write times, percentages, states and bars."""
 
-import math
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -10,6 +9,7 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from runs import wording
 from runs.pages import shown
 from runs.tallies import Counts
 
@@ -68,9 +68,8 @@ def ago(moment: datetime | None) -> SafeString | str:
 
 @register.filter
 def percent(value: float) -> str:
-    """A percentage rounded down, so that 100 means all of it."""
-    tenths = math.floor(value * 10) / 10
-    return f"{tenths:.0f}" if tenths in (0, 100) else f"{tenths:.1f}"
+    """A percentage to a tenth; 100 means all of it, 0 nothing at all."""
+    return wording.percentage(value)
 
 
 @register.filter

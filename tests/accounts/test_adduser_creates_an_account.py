@@ -61,15 +61,24 @@ def test_at_a_terminal_the_password_is_asked_for_twice(monkeypatch: pytest.Monke
     assert User.objects.get().check_password(SECRET)
 
 
-def test_two_different_passwords_at_a_terminal_are_refused(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    answers = iter([SECRET, SECRET + "!"])
+def test_whoever_mistypes_the_password_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = iter([SECRET, SECRET + "!", "", SECRET, SECRET])
     monkeypatch.setattr(sys, "stdin", Terminal())
     monkeypatch.setattr("getpass.getpass", lambda _: next(answers))
-    with pytest.raises(CommandError, match="differ"):
+    out, err = adduser("some_user")
+    assert out == "Created user some_user.\n"
+    assert err.splitlines() == ["The two passwords differ.", "The password is empty."]
+    assert User.objects.get().check_password(SECRET)
+
+
+def test_three_different_pairs_of_passwords_are_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = iter(str(number) for number in range(6))
+    monkeypatch.setattr(sys, "stdin", Terminal())
+    monkeypatch.setattr("getpass.getpass", lambda _: next(answers))
+    with pytest.raises(CommandError, match="3 tries"):
         adduser("some_user")
     assert not User.objects.exists()
+    assert next(answers, None) is None
 
 
 def test_without_a_terminal_and_a_password_it_says_what_to_give(
@@ -99,10 +108,25 @@ def test_groups_are_joined_and_made_where_they_are_missing() -> None:
     assert Group.objects.get(name="glaciers") == old
 
 
+def test_a_user_that_there_is_joins_groups(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    alice.groups.add(Group.objects.create(name="glaciers"))
+    monkeypatch.setattr(sys, "stdin", io.StringIO(""))  # nobody is asked for a password
+    out, _ = adduser("alice", "--group", "sea ice", "--group", "glaciers")
+    assert out == "User alice is a member of sea ice, glaciers.\n"
+    assert set(alice.groups.values_list("name", flat=True)) == {"glaciers", "sea ice"}
+    alice.refresh_from_db()
+    assert alice.check_password(factories.PASSWORD)
+
+
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
+        (["alice"], "already exists.*changepassword alice"),
         (["alice", "-p", SECRET], "already exists"),
+        (["alice", "--group", "new", "-p", SECRET], "already exists"),
+        (["alice", "--group", "new", "-p", ""], "already exists"),
+        (["alice", "--group", "new", "--staff"], "already exists"),
+        (["alice", "--group", ""], "blank"),
         (["", "-p", SECRET], "blank"),
         (["a b", "-p", SECRET], "valid username"),
         (["a:b", "-p", SECRET], "valid username"),

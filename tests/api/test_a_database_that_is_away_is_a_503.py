@@ -12,6 +12,7 @@ from rest_framework.test import APIClient
 
 from accounts import verdicts
 from runs.models import Run
+from runs.states import TaskState
 from tests import factories
 from tests.api.shape import assert_refused
 from tests.server import Server
@@ -61,6 +62,32 @@ def test_every_call_says_when_to_come_back(
     assert_refused(response, 503, "unavailable")
     assert int(response.headers["Retry-After"]) > 0
     assert factories.count_rows() == before
+    factories.check_books(run)
+
+
+@real_transactions
+def test_a_restart_that_is_cut_short_is_told_so_and_goes_on(api: APIClient, run: Run) -> None:
+    factories.advance(run, factories.worker(run.owner), failed=2, computing=2)
+    address = f"/api/runs/{run.uuid.hex}/restart"
+    moved: list[str] = []
+
+    def leave(execute: Any, sql: str, *rest: Any) -> Any:
+        """Let one piece through."""
+        if "UPDATE runs_task" in sql:
+            moved.append(sql)
+        if len(moved) > 1:
+            raise OperationalError(UNREACHABLE)
+        return execute(sql, *rest)
+
+    with connection.execute_wrapper(leave):
+        response = api.post(address)
+    assert_refused(response, 503, "unavailable")
+    assert "a restart or a deletion that was cut short then goes on" in response.json()["detail"]
+    states = run.tasks.values_list("state", flat=True)
+    assert len(set(states)) == 2, "one piece has moved, the other has not"
+    factories.check_books(run)
+    assert api.post(address).status_code == 204
+    assert set(states.all()) == {TaskState.WAITING}
     factories.check_books(run)
 
 

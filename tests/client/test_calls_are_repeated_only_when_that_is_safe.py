@@ -10,6 +10,7 @@ from collections.abc import Callable
 import pytest
 from taskfarm_clock import FakeClock
 from taskfarm_stub import (
+    Exchange,
     Fault,
     Stub,
     answer,
@@ -189,6 +190,19 @@ def test_a_worker_that_exists_at_the_first_try_is_an_error(stub: Stub) -> None:
     with pytest.raises(RuntimeError, match="This worker is registered"):
         TaskFarmWorker("user", "secret", stub.add_run(1).uuid, url_base=stub.url)
     assert stub.count("POST", "worker") == 1
+
+
+def unavailable_after(exchange: Exchange) -> None:
+    """Fault: the call is carried out, but the server's database leaves before it can say so."""
+    exchange.handle()
+    exchange.reply(503, {"detail": "Away.", "code": "unavailable"})
+
+
+def test_a_deletion_that_was_cut_short_is_done_when_the_run_is_gone(stub: Stub) -> None:
+    farm = TaskFarm("user", "secret", uuid=stub.add_run(1).uuid, url_base=stub.url)
+    stub.fault("DELETE", farm.uuid, unavailable_after)
+    farm.delete()
+    assert (stub.runs, stub.count("DELETE", farm.uuid)) == ({}, 2)
 
 
 def test_creating_a_run_is_never_done_twice(stub: Stub) -> None:

@@ -83,6 +83,24 @@ def test_create_prints_just_the_uuid(farm: Stub, capsys: Capture) -> None:
     }
 
 
+def test_info_tells_of_failures_beside_the_published_line(farm: Stub, capsys: Capture) -> None:
+    uuid = uuid_of(farm)
+    info = {**farm.runs[uuid].info(), "numFailed": 1, "numCancelled": 2}
+    farm.fault("GET", uuid, answer(200, info), answer(200, info))
+    assert manage.main([uuid, "--info"]) == 0
+    out, err = capsys.readouterr()
+    assert out == f"2 {uuid} 4 (1,1,2) 60.0\n"
+    assert err == (
+        "manageTF: 1 task failed; --reset hands out again what is not done\n"
+        "manageTF: 2 tasks cancelled; --reset hands out again what is not done\n"
+    )
+
+
+def test_create_shares_the_run_with_a_group(farm: Stub) -> None:
+    assert manage.main(["--create", "5", "--group", "ice people"]) == 0
+    assert farm.runs[uuid_of(farm)].labels == {"group": "ice people"}
+
+
 def test_json_everywhere(farm: Stub, capsys: Capture) -> None:
     assert manage.main(["--list", "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == [run.row() for run in farm.runs.values()]
@@ -131,6 +149,7 @@ def test_a_failure_is_one_line_and_code_1(
         ["--create", "ten"],
         ["--create", "5", "0" * 32],
         ["0" * 32, "--info", "--name", "ice"],
+        ["0" * 32, "--info", "--group", "ice people"],
         ["--unknown"],
     ],
 )

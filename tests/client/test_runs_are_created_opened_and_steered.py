@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from uuid import UUID
 
 import pytest
@@ -178,4 +179,6 @@ def test_a_uuid_cannot_lead_to_another_address(stub: Stub) -> None:
 def test_calls_say_who_they_are(stub: Stub) -> None:
     farm_of(stub)
     assert stub.calls[-1].headers["User-Agent"].startswith("taskfarm-worker/0.")
-    assert stub.calls[-1].headers["Authorization"] == f"Bearer {stub.tokens[0]}"
+    # As the published client does: taskfarm 0.4.0 takes a token no other way.
+    sent = base64.b64encode(f"{stub.tokens[0]}:".encode()).decode()
+    assert stub.calls[-1].headers["Authorization"] == f"Basic {sent}"

@@ -2,23 +2,22 @@
 
 import io
 import json
-from typing import Any
+import shlex
+import subprocess
+import sys
 
 import pytest
 from django.contrib.auth.models import Group, User
-from django.core.management import CommandError, call_command
+from django.core.management import CommandError
+from django.db import connection
 
 from runs.models import Run, Tally
+from runs.tallies import MILLION
 from tests import factories
+from tests.commands.shell import manage
+from tests.server import ROOT, database_url, environment
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-def manage(*words: str, **options: Any) -> str:
-    """What a command prints on standard output."""
-    out = io.StringIO()
-    call_command(*words, stdout=out, stderr=io.StringIO(), **options)
-    return out.getvalue()
 
 
 def test_createrun_prints_just_the_uuid(alice: User) -> None:
@@ -32,6 +31,17 @@ def test_createrun_prints_just_the_uuid(alice: User) -> None:
     assert uuid == f"{run.uuid.hex}\n"
     assert (run.num_tasks, run.name, run.namespace) == (12, "tiles", "cryosat")
     assert (run.owner, run.group) == (alice, group)
+
+
+def test_createrun_says_whose_membership_is_missing_and_what_to_type(alice: User) -> None:
+    Group.objects.create(name="sea ice")
+    words = ["createrun", "--tasks", "1", "--group", "sea ice"]
+    with pytest.raises(CommandError, match="alice is not a member") as refusal:
+        manage(*words)
+    typed = shlex.split(str(refusal.value).split("manage.py ")[1])
+    manage(*typed)
+    manage(*words)
+    assert Run.objects.get().group.name == "sea ice"
 
 
 def test_createrun_needs_no_owner_where_there_is_one_user(alice: User) -> None:
@@ -71,7 +81,7 @@ def test_runs_lists_newest_first_with_counts(alice: User, bob: User) -> None:
     factories.run(bob, 7, name="new")
     lines = manage("runs").splitlines()[1:]
     assert [line.split()[-1] for line in lines] == ["new", "old"]
-    assert lines[1].split()[1:3] == ["finished", "100.0%"]
+    assert lines[1].split()[1:3] == ["finished", "100%"]
     assert [row["name"] for row in json.loads(manage("runs", "--json"))] == ["new", "old"]
     assert "new" not in manage("runs", "--owner", "alice")
     assert "old" not in manage("runs", "--state", "active")
@@ -85,10 +95,18 @@ def test_run_shows_one_run(alice: User) -> None:
     assert shown["numDone"] == shown["numFailed"] == shown["numComputing"] == 1
     assert shown["numWaiting"] == 2
     assert shown["state"] == "active"
-    assert "numWaiting" in manage("run", run.uuid.hex[:6])
+    assert (shown["policy"]["errorAttempts"], shown["policy"]["expireAt"]) == (1, None)
+    text = manage("run", run.uuid.hex[:6])
+    assert "numWaiting" in text
+    assert "errorAttempts" in text
 
 
-@pytest.mark.parametrize("command", ["run", "restart", "deleterun", "checktallies"])
+ON_ONE_RUN = [
+    "run", "restart", "undo", "pause", "resume", "cancel", "policy", "deleterun", "checktallies",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("command", ON_ONE_RUN)
 @pytest.mark.parametrize(
     ("uuid", "reason"), [("f" * 32, "There is no run"), ("xyz", "no UUID"), ("a" * 40, "no UUID")]
 )
@@ -113,6 +131,32 @@ def test_restart_says_how_many(alice: User) -> None:
     assert "Restarted 4 tasks" in manage("restart", run.uuid.hex)
     assert "Restarted 2 tasks" in manage("restart", run.uuid.hex, "--all")
     factories.check_books(run)
+
+
+def test_one_task_is_one_task(alice: User) -> None:
+    run = factories.run(alice, 1)
+    factories.advance(run, factories.worker(alice), computing=1)
+    assert "Restarted 1 task of" in manage("restart", run.uuid.hex)
+    assert manage("deleterun", run.uuid.hex, "--yes").endswith("with 1 task.\n")
+
+
+def test_runs_never_calls_all_done_what_is_not(alice: User) -> None:
+    run = factories.run(alice, 3000)
+    settled = 2999 * 100 * MILLION
+    Tally.objects.filter(run=run).update(waiting=1, done=2999, settled_percent=settled)
+    assert manage("runs").splitlines()[1].split()[2] == "99.9%"
+
+
+def test_a_reader_that_leaves_early_is_no_error(alice: User) -> None:
+    for number in range(300):
+        factories.run(alice, 1, name=f"run {number} " + "x" * 150)
+    done = subprocess.run(
+        ["bash", "-o", "pipefail", "-c", f"{sys.executable} manage.py runs --limit 300 | head -1"],
+        cwd=ROOT, env=environment(database_url(connection.settings_dict), 0),
+        capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("UUID")
 
 
 def test_deleterun_deletes_for_good(alice: User) -> None:

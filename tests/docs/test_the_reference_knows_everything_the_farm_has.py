@@ -9,6 +9,7 @@ import pytest
 import taskfarm_worker
 
 from docs._ext.farmdocs import api, commands, errors
+from runs import policy
 from runs.models import Run
 from runs.states import TRANSITIONS, Outcome, RunState, TaskState
 from tests.docs import pages
@@ -123,9 +124,7 @@ def test_every_state_and_transition_stands_on_its_page(built: Path) -> None:
 def test_every_command_and_option_stands_on_its_page(built: Path) -> None:
     text = text_of(built, "commands")
     parsers = {**commands.farm_commands(), "manageTF": commands.client_parser()}
-    assert {"adduser", "createrun", "runs", "run", "restart", "deleterun", "checktallies"} <= set(
-        parsers
-    )
+    assert {"adduser", "createrun", "restart", "undo", "sweep", "prune", "policy"} <= set(parsers)
     for name, parser in parsers.items():
         assert name in text
         for action in parser._actions:
@@ -169,3 +168,51 @@ def test_every_table_of_the_farm_stands_on_its_page(built: Path) -> None:
         assert model._meta.db_table in text
         for constraint in model._meta.constraints:
             assert constraint.name in text
+
+
+def test_every_option_of_a_policy_stands_on_its_page(built: Path) -> None:
+    text = text_of(built, "policy")
+    for option in policy.OPTIONS:
+        assert f"{option.api} {option.field} " in text
+        assert option.meaning in text
+
+
+def words_in(module: str, pattern: str) -> set[str]:
+    """What a pattern finds in a module's source."""
+    return set(re.findall(pattern, (pages.ROOT / "runs" / module).read_text()))
+
+
+def test_every_code_of_an_explanation_is_documented_and_every_documented_one_exists() -> None:
+    codes = words_in("explain.py", r'return "([a-z_]+)", f?"')
+    assert len(codes) >= 11
+    assert set(pages.rows("reference/explain.md")) == codes
+
+
+def test_every_event_is_documented_and_every_documented_one_exists() -> None:
+    recorded = {
+        what
+        for module in ("steering.py", "restarts.py", "appending.py")
+        for what in words_in(module, r'events\.record\(\w+, "(\w+)"')
+        | words_in(module, r'what(?:: str)? ?= ?"(\w+)"')
+        | words_in(module, r'_set_state\(run, .*?, "(\w+)", who, why')
+    }
+    assert {"pause", "resume", "cancel", "expire", "restart", "append"} <= recorded
+    assert set(pages.rows("reference/events.md")) == recorded
+
+
+def test_every_field_of_an_exchange_is_explained() -> None:
+    text = (pages.DOCS / "reference" / "exchange.md").read_text()
+    (operation,) = [one for _, _, one in api.operations() if one["operationId"] == "exchange"]
+    said = operation["requestBody"]["content"]["application/json"]["schema"]
+    answered = operation["responses"]["200"]["content"]["application/json"]["schema"]
+    for shape in (said, answered):
+        fields = api.resolve(shape)["properties"]
+        assert len(fields) >= 6
+        for name in fields:
+            assert f"`{name}`" in text, name
+
+
+def test_every_term_of_the_glossary_stands_in_order() -> None:
+    terms = re.findall(r"^([a-z][a-z ]+)$", (pages.DOCS / "glossary.md").read_text(), re.M)
+    assert len(terms) > 30
+    assert terms == sorted(terms)

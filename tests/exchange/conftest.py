@@ -1,15 +1,20 @@
 """What the tests of the exchange share."""
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.db import connection
 from rest_framework.test import APIClient
+from taskfarm_worker import Farm, connect
 
 from runs import pace, sweep
 from runs.models import Run, Worker
 from tests import factories
+from tests.exchange.crew import real_user
+from tests.server import serve
 
 
 @pytest.fixture(autouse=True)
@@ -49,3 +54,15 @@ def exchange(api: APIClient, worker: Worker) -> Callable[..., dict[str, Any]]:
 def numbers(answer: dict[str, Any]) -> list[int]:
     """The numbers of the tasks in an answer."""
     return [one["task"] for one in answer["tasks"]]
+
+
+@pytest.fixture
+def farm(transactional_db: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Farm]:
+    """A real gunicorn on the test's database, and the client connected to it as alice."""
+    monkeypatch.setenv("TASKFARM_CONFIG", os.devnull)
+    real_user()
+    with (
+        serve(connection.settings_dict) as server,
+        connect(server.url, "alice", factories.PASSWORD) as farm,
+    ):
+        yield farm

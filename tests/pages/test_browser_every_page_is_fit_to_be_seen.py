@@ -87,6 +87,27 @@ def test_the_colours_follow_the_system_and_the_button(farm, open_tab):
     assert page.evaluate("localStorage.theme") == "dark"
 
 
+@pytest.mark.parametrize("look", LOOKS)
+def test_the_page_of_the_api_has_the_systems_colours_and_a_way_back(farm, open_tab, look):
+    tab = open_tab(**LOOKS[look])
+    page = tab.page
+    tab.open("/api/docs/")
+    page.locator(".opblock").first.wait_for()
+    assert not too_wide(page)
+
+    def paper():
+        return page.evaluate("getComputedStyle(document.documentElement).backgroundColor")
+
+    dark = look == "dark"
+    assert paper() == ("rgb(17, 20, 18)" if dark else "rgb(246, 247, 245)")
+    assert page.evaluate("document.documentElement.classList.contains('dark-mode')") == dark
+    for _ in range(1 if dark else 2):  # from the system's to light, and on to dark
+        page.locator("[data-theme-toggle]").click()
+    assert paper() == ("rgb(246, 247, 245)" if dark else "rgb(17, 20, 18)")
+    page.get_by_role("link", name="Runs").click()
+    page.wait_for_url("**/account/login/?next=/runs/")
+
+
 def test_copy_copies_what_is_shown(farm, open_tab):
     tab = open_tab(permissions=["clipboard-read", "clipboard-write"])
     tab.log_in()

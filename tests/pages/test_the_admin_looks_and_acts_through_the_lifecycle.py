@@ -31,6 +31,13 @@ def test_runs_are_shown_with_their_counts(root, run):
         assert f'<td class="field-{column}">{count}</td>' in page
 
 
+def test_failed_logins_are_called_so(root):
+    page = root.get("/admin/").content.decode()
+    assert "Failed logins" in page
+    assert "Axes" not in page
+    assert "Access logs" not in page, "which are not kept"
+
+
 @pytest.mark.parametrize(
     ("name", "asked", "said"),
     [("restart_unfinished", "3 tasks", "Restarted 3"), ("restart_all", "7 tasks", "Restarted 7")],

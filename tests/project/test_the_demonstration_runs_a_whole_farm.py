@@ -50,7 +50,7 @@ def descendants(process: "subprocess.Popen[str]") -> list[psutil.Process]:
 def test_a_few_files_from_an_empty_database_to_the_tables(tmp_path: Path) -> None:
     process = demo(tmp_path, "--limit", "12", keep=True)
     try:
-        shown = read_until(process, "Serving on")
+        shown = read_until(process, "The dashboard stays at")
         assert "12 of 12 ended, 0 computing" in shown
         for title in ("Tasks per worker", "Slowest modules", "Longest functions"):
             assert title in shown
@@ -124,7 +124,7 @@ def test_a_worker_that_is_killed_is_made_up_for(tmp_path: Path) -> None:
 def test_a_second_one_in_the_same_folder_is_refused(tmp_path: Path) -> None:
     first = demo(tmp_path, "--limit", "1", keep=True)
     try:
-        read_until(first, "Serving on")
+        read_until(first, "The dashboard stays at")
         second = demo(tmp_path, "--limit", "1")
         said, _ = second.communicate(timeout=60)
         assert second.returncode == 1

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,13 @@ from runs import reports, tallies
 from runs.models import Attempt, Run
 from runs.states import TaskState
 from tests import factories
+from tests.client.taskfarm_stub import (
+    Stub,
+    answer,
+    bad_gateway_after,
+    drop_after,
+    drop_before,
+)
 from tests.server import Server
 
 EXAMPLES = Path(__file__).resolve().parent.parent.parent / "examples"
@@ -80,6 +88,37 @@ def test_the_shell_worker_does_every_task_and_reports_failures(
     assert (counts.done, counts.failed) == (4, 1)
     assert Attempt.objects.filter(run_id=run.id).count() == 5
     assert reports.find_task(run, 3).state == TaskState.FAILED
+
+
+@pytest.fixture
+def stub() -> Iterator[Stub]:
+    """A server that can be told to misbehave."""
+    stub = Stub()
+    stub.listen()
+    yield stub
+    stub.ended.set()
+    stub.close()
+
+
+@pytest.mark.once
+def test_the_shell_worker_outlives_its_server_and_its_token(stub: Stub, command: Path) -> None:
+    run = stub.add_run(2)
+    stub.fault("GET", "/token", answer(503, {"detail": "Starting.", "code": "unavailable"}))
+    stub.fault("POST", "/worker", drop_after)
+    stub.fault("POST", "/task", drop_before)
+    stub.fault("PUT", "/tasks/0", bad_gateway_after)
+    stub.fault("PUT", "/tasks/1", answer(401, {"detail": "Ended.", "code": "token_ended"}))
+    done = subprocess.run(
+        ["/bin/sh", EXAMPLES / "worker.sh", run.uuid, command, "x"],
+        env={"PATH": os.environ["PATH"], "TASKFARM_URL": stub.url, "TASKFARM_USER": "user",
+             "TASKFARM_PASSWORD": "secret"},
+        capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == ["did x 0", "did x 1"]
+    assert run.status == ["done", "done"]
+    assert done.stderr.count("again in 1 s") == 4
+    assert (len(stub.workers), stub.faults) == (1, [])
 
 
 @pytest.mark.parametrize("password", ['a "quoted" \\ and $HOME `id` %41 #x', "ümläut 'single'"])

@@ -80,7 +80,7 @@ def test_a_deletion_that_was_cut_short_hides_the_run_and_can_be_finished(
     assert lifecycle.sweep_deleted() == 1
     assert factories.count_rows() == {
         "Run": 0, "Worker": 0, "Task": 0, "TaskInput": 0, "Attempt": 0, "Tally": 0,
-        "Throughput": 0, "RunEvent": 0, "SweepLock": 0,
+        "Throughput": 0, "FailureTally": 0, "RunEvent": 0, "SweepLock": 0,
     }  # fmt: skip
 
 

@@ -32,6 +32,23 @@ def test_it_starts_on_demand_creates_its_database_and_stops_with_its_last_user()
             assert not (Path(folder) / "pg" / "postmaster.pid").exists()
 
 
+ASK = "from django.db import connection; connection.cursor().execute('SELECT 1')"
+
+
+def test_a_process_that_was_killed_does_not_keep_it_running() -> None:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        os.chmod(folder, 0o755)
+        environment = {**os.environ, "DATABASE_URL": f"pgserver://{folder}/pg"}
+        environment["DJANGO_SETTINGS_MODULE"] = "taskfarm_site.settings"
+        killed = f"{ASK}; import os; os.kill(os.getpid(), 9)"
+        for script, runs_on in ((killed, True), (ASK, False)):
+            subprocess.run(
+                [sys.executable, "manage.py", "shell", "-v", "0", "-c", script],
+                cwd=ROOT, env=environment, capture_output=True, check=not runs_on,
+            )  # fmt: skip
+            assert (Path(folder) / "pg" / "postmaster.pid").exists() == runs_on
+
+
 def test_the_lock_file_is_kept_from_other_users(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

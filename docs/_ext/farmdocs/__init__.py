@@ -13,16 +13,21 @@ from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 from sphinx.errors import ExtensionError
 
-from . import api, commands, errors, figures, states, tables
+from . import api, capacity, commands, errors, figures, policy, states, tables
 
 MARK = re.compile(r"^<!-- generated: ([A-Za-z-]+) -->$", re.MULTILINE)
 PARTS = {
     "api": api.render,
     "api-overview": api.overview,
+    "capacity-costs": capacity.render_costs,
+    "capacity-farms": capacity.render_farms,
+    "capacity-limits": capacity.render_limits,
+    "capacity-measured": capacity.render_measured,
     "commands": commands.render_farm,
     "manageTF": commands.render_client,
     "error-codes": errors.render,
     "figures": figures.render,
+    "policy": policy.render,
     "states-chart": states.chart,
     "states-table": states.transitions_table,
     "task-states": states.task_states,

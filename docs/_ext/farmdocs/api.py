@@ -96,9 +96,12 @@ def answers(operation: Json) -> str:
 
 def shape_of(response: Json) -> str:
     """The fields of a successful answer."""
-    content = response.get("content", {}).get("application/json")
-    if not content:
+    contents = response.get("content", {})
+    content = contents.get("application/json")
+    if not contents:
         return "Done; there is no body."
+    if not content:
+        return "A stream: " + " or ".join(code(one) for one in contents)
     return ", ".join(code(name) for name in resolve(content["schema"]).get("properties", {}))
 
 
@@ -155,9 +158,17 @@ def example(one: session.Answered) -> str:
         words += ["-H", "'Content-Type: application/json'", "-d", f"'{json.dumps(step.body)}'"]
     words.append(f"'http://localhost:5000{step.path}'")
     refused = " It is refused:" if one.status >= 400 else ""
-    answer = pretty(one.answer) if one.answer is not None else ""
     return paragraphs(
         block("bash", " ".join(words)),
         f"Answer: `{one.status}`.{refused}",
-        block("json", answer) if answer else "",
+        answer_block(one.answer),
     ).strip()
+
+
+def answer_block(answer: Any) -> str:
+    """What came back, as a block; nothing for nothing."""
+    if answer is None:
+        return ""
+    return (
+        block("text", answer.strip()) if isinstance(answer, str) else block("json", pretty(answer))
+    )

@@ -24,7 +24,7 @@ EDGE = (
     ("unsupported_media_type", 415, "The body is not `application/json`."),
     ("locked_out", 429, "Too many wrong passwords; `Retry-After` says when to come back."),
     ("server_error", 500, "A bug. The server's log says more."),
-    ("unavailable", 503, "The database is away; nothing was changed. See `Retry-After`."),
+    ("unavailable", 503, "The database is away. Send the call again after `Retry-After` seconds."),
 )  # fmt: skip
 
 

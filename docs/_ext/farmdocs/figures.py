@@ -8,6 +8,7 @@ from .text import paragraphs, table
 
 ROOT = Path(__file__).resolve().parents[3]
 RESULTS = ROOT / "benchmarks" / "results"
+OWN_PAGE = {"capacity"}
 PLOTS = {
     "figure1a.png": "Time of a client until all 256 tasks are completed",
     "figure1b.png": "Time of one update",
@@ -15,9 +16,9 @@ PLOTS = {
 
 
 def results() -> list[dict[str, Any]]:
-    """The saved results that were measured in full."""
+    """The saved results that were measured in full and have no page of their own."""
     found = [json.loads(path.read_text()) for path in sorted(RESULTS.glob("*.json"))]
-    return [one for one in found if not one["quick"]]
+    return [one for one in found if not one["quick"] and one["name"] not in OWN_PAGE]
 
 
 def render() -> str:

@@ -1,43 +1,116 @@
 """``manage.py createrun --tasks N``: a new run; prints just its UUID."""
 
+import shlex
+import sys
 from argparse import ArgumentParser
-from typing import Any
+from collections.abc import Iterator
+from contextlib import ExitStack
+from typing import IO, Any
 
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group
 from django.core.management.base import BaseCommand, CommandError
 
-from runs import lifecycle
-from runs.errors import FarmError
+from runs import appending, inputs, lifecycle, steering
+from runs.errors import FarmError, InvalidInput
+from runs.management import policy
+from runs.management.values import myself
+from runs.models import Run
 
 
 class Command(BaseCommand):
     """Create a run."""
 
-    help = "Create a run of waiting tasks, numbered from 0. Prints just its UUID."
+    help = (
+        "Create a run of waiting tasks, numbered from 0: so many, or one for each line of a file. "
+        "Prints just its UUID."
+    )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Declare the options."""
-        parser.add_argument("--tasks", type=int, required=True, metavar="N", help="how many")
+        size = parser.add_mutually_exclusive_group(required=True)
+        size.add_argument("--tasks", type=int, metavar="N", help="how many")
+        size.add_argument(
+            "--inputs", metavar="FILE",
+            help="one task for each line, whose JSON is its input; - reads standard input",
+        )  # fmt: skip
         parser.add_argument("--name", default="", help="what people call it")
         parser.add_argument("--namespace", default="", help="what it belongs to")
+        parser.add_argument("--description", default="", help="anything else about it")
         parser.add_argument("--owner", help="whose it is; not needed where there is one user only")
         parser.add_argument("--group", help="whose members may work on it, too")
+        policy.add_arguments(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Create the run, or refuse and change nothing."""
-        owner = find_owner(options["owner"])
+        described = {
+            "owner": find_owner(options["owner"]),
+            "group": find_group(options["group"]),
+            **{name: options[name] for name in ("name", "namespace", "description")},
+        }
+        given = policy.given(options)
         try:
-            run = lifecycle.create_run(
-                owner=owner,
-                num_tasks=options["tasks"],
-                name=options["name"],
-                namespace=options["namespace"],
-                group=find_group(options["group"]),
-            )
+            if options["inputs"] is None:
+                run = lifecycle.create_run(num_tasks=options["tasks"], **described, **given)
+            else:
+                run = create_from(options["inputs"], described, given)
+        except InvalidInput as error:
+            if "group" in error.fields:
+                raise CommandError(not_a_member(described["owner"], options["group"])) from error
+            raise CommandError(error.detail) from error
         except FarmError as error:
             raise CommandError(error.detail) from error
         self.stdout.write(run.uuid.hex)
+
+
+def create_from(path: str, described: dict[str, Any], given: dict[str, Any]) -> Run:
+    """Create a run with a task for each line of a file; it is open until the last line is in.
+
+    Raises:
+        CommandError: the file cannot be read, or a line is refused; no run is left.
+        FarmError: an option is refused.
+    """
+    with ExitStack() as stack:
+        lines = sys.stdin.buffer if path == "-" else stack.enter_context(opened(path))
+        run = lifecycle.create_run(num_tasks=0, **described, **{**given, "open": True})
+        try:
+            appending.append_stream(run=run, lines=pieces(lines), who=myself())
+            if not given.get("open"):
+                steering.change_policy(run=run, who=myself(), why="all inputs are in", open=False)
+        except FarmError as error:
+            lifecycle.delete_run(run=run)
+            raise CommandError(f"{error.detail} No run was left behind.") from error
+        except BaseException:
+            lifecycle.delete_run(run=run)
+            raise
+    return run
+
+
+def pieces(lines: IO[bytes]) -> Iterator[bytes]:
+    """The lines; one that is far too long for an input comes in pieces, to be refused."""
+    while line := lines.readline(4 * inputs.MOST):
+        yield line
+
+
+def opened(path: str) -> IO[bytes]:
+    """The file of inputs.
+
+    Raises:
+        CommandError: it cannot be read.
+    """
+    try:
+        return open(path, "rb")
+    except OSError as error:
+        raise CommandError(f"{path} cannot be read: {error.strerror}.") from error
+
+
+def not_a_member(owner: Any, group: str) -> str:
+    """Whose membership is missing, and what to type."""
+    name = owner.get_username()
+    return (
+        f"{name} is not a member of the group {group!r}: choose another owner, or add {name} with: "
+        f"manage.py adduser {shlex.quote(name)} --group {shlex.quote(group)}"
+    )
 
 
 def find_owner(name: str | None) -> Any:

@@ -8,7 +8,8 @@ from django.core.management.base import BaseCommand, CommandError
 
 from runs import lifecycle
 from runs.errors import FarmError
-from runs.management.runs import find_run, with_bar
+from runs.management.runs import add_uuid, find_run, with_bar
+from runs.wording import tasks
 
 
 class Command(BaseCommand):
@@ -18,7 +19,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Declare the options."""
-        parser.add_argument("uuid", help="the run's UUID, or a start of it that is unique")
+        add_uuid(parser)
         parser.add_argument("-y", "--yes", action="store_true", help="do not ask")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -27,11 +28,11 @@ class Command(BaseCommand):
         if not options["yes"] and not sys.stdin.isatty():
             raise CommandError("Nobody is there to ask: say --yes to delete it.")
         if not options["yes"]:
-            question = f"Delete {run.title} ({run.uuid.hex}) with its {run.num_tasks} tasks? [y/N] "
+            question = f"Delete {run.title} ({run.uuid.hex}) with {tasks(run.num_tasks)}? [y/N] "
             if input(question).strip().lower() not in {"y", "yes"}:
                 raise CommandError("Nothing was deleted.")
         try:
             count = lifecycle.delete_run(run=run, watch=with_bar)
         except FarmError as error:
             raise CommandError(error.detail) from error
-        self.stdout.write(f"Deleted {run.title} with {count} tasks.")
+        self.stdout.write(f"Deleted {run.title} with {tasks(count)}.")

@@ -1,28 +1,87 @@
-"""``manage.py restart UUID [--all]``: put tasks back to waiting."""
+"""``manage.py restart UUID``: put tasks back to waiting, all or a selection."""
 
 from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError
 
-from runs import restarts
-from runs.management.runs import find_run, with_bar
+from runs import events, restarts
+from runs.errors import FarmError
+from runs.management.runs import add_reason, add_uuid, find_run, with_bar
+from runs.management.values import myself, span
+from runs.models import Run
+from runs.selection import Selection, parse_ranges
+from runs.states import TaskState
+from runs.wording import tasks
+
+STATES = {state.label: state for state in TaskState}
 
 
 class Command(BaseCommand):
     """Restart tasks of a run."""
 
-    help = "Put every task that is not done back to waiting; with --all every task, from 0 %."
+    help = (
+        "Put every task that is not done back to waiting; with --all every task, from 0 %. "
+        "The other options narrow that down to a selection: all that are given must hold."
+    )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Declare the options."""
-        parser.add_argument("uuid", help="the run's UUID, or a start of it that is unique")
+        add_uuid(parser)
         parser.add_argument("--all", action="store_true", help="done tasks, too; all from 0 %%")
+        parser.add_argument(
+            "--state", action="append", choices=list(STATES),
+            help="only tasks in this state; repeatable",
+        )  # fmt: skip
+        parser.add_argument("--tasks", metavar="RANGES", help="only these numbers: 0-99,200")
+        parser.add_argument(
+            "--error", type=int, metavar="FINGERPRINT",
+            help="only tasks whose last attempt ended with this error",
+        )  # fmt: skip
+        parser.add_argument("--host", help="only tasks whose last attempt was on this host")
+        parser.add_argument(
+            "--older-than", type=span, metavar="SPAN",
+            help="only tasks of which nothing was heard for so long: 90s, 30m, 2h, 7d",
+        )  # fmt: skip
+        add_reason(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Restart, and say how many tasks were moved."""
+        """Restart, say how many tasks were moved, and how to take it back."""
         run = find_run(options["uuid"])
-        count = restarts.restart(
-            run=run, everything=options["all"], by="manage.py restart", watch=with_bar
-        )
-        self.stdout.write(f"Restarted {count} tasks of {run.title}.")
+        try:
+            count = restarts.restart(
+                run=run,
+                everything=options["all"],
+                selection=selection_of(options),
+                by=myself(),
+                why=options["reason"],
+                watch=with_bar,
+            )
+        except FarmError as error:
+            raise CommandError(error.detail) from error
+        self.stdout.write(f"Restarted {tasks(count)} of {run.title}.")
+        if count:
+            self.stdout.write(way_back(run))
+
+
+def selection_of(options: dict[str, Any]) -> Selection:
+    """The selection on the command line.
+
+    Raises:
+        InvalidInput: the ranges of numbers make no sense.
+    """
+    return Selection(
+        states=tuple(STATES[label] for label in options["state"] or ()),
+        numbers=parse_ranges(options["tasks"]) if options["tasks"] is not None else (),
+        fingerprint=options["error"],
+        host=options["host"],
+        older_than=options["older_than"],
+    )
+
+
+def way_back(run: Run) -> str:
+    """How the restart that was just made is undone, or why it is not."""
+    event = events.latest(run, "restart")
+    if event is not None and "before" in event.details:
+        return f"Within ten minutes: manage.py undo {run.uuid.hex}"
+    return "This one cannot be undone."

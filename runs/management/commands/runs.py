@@ -9,6 +9,7 @@ from django.core.management.base import BaseCommand, CommandError
 from runs import reports
 from runs.filters import RunFilter, explain
 from runs.models import Run
+from runs.wording import percentage
 
 HEAD = ("UUID", "STATE", "SO FAR", "WAITING", "COMPUTING", "DONE", "FAILED", "OWNER", "NAME")
 LINE = "{:32}  {:9}  {:>6}  {:>9}  {:>9}  {:>9}  {:>9}  {:12}  {}"
@@ -56,7 +57,7 @@ class Command(BaseCommand):
         return LINE.format(
             run.uuid.hex,
             reports.state_of(run, counts),
-            f"{progress.percent:.1f}%",
+            f"{percentage(progress.percent)}%",
             counts.waiting,
             counts.computing,
             counts.done,

@@ -148,13 +148,22 @@ def retry_after(response: requests.Response) -> float | None:
         response: the answer.
 
     Returns:
-        seconds from now, zero or more; None when there is no usable header.
+        seconds from now, zero or more; None when there is no usable header. A date is compared
+        with the answer's own, where it has one: the clock of this machine may be wrong.
     """
     text = response.headers.get("Retry-After", "").strip()
     if re.fullmatch(r"\d+(\.\d+)?", text):
         return float(text)
+    until, now = _moment(text), _moment(response.headers.get("Date", ""))
+    if until is None:
+        return None
+    return max(0.0, until - (time.time() if now is None else now))
+
+
+def _moment(text: str) -> float | None:
+    """Seconds since 1970 of a date in a header; None where it is none."""
     try:
-        return max(0.0, parsedate_to_datetime(text).timestamp() - time.time())
+        return parsedate_to_datetime(text).timestamp()
     except (TypeError, ValueError, IndexError):
         return None
 

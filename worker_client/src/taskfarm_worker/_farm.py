@@ -15,7 +15,7 @@ from . import _config
 from ._answers import Json, json_object, member
 from ._config import DEFAULT_URL
 from ._errors import InvalidArgumentError
-from ._session import SHORT_PATIENCE, Call, ServerSession, Timeout
+from ._session import SHORT_PATIENCE, Call, ServerSession, Timeout, token_auth
 
 Self = TypeVar("Self", bound="TaskFarm")
 
@@ -69,6 +69,7 @@ class TaskFarm:
         name: str | None = None,
         namespace: str | None = None,
         description: str | None = None,
+        group: str | None = None,
         token: str | None = None,
         timeout: Timeout | None = None,
         patience: float | None = None,
@@ -85,6 +86,7 @@ class TaskFarm:
             name: a name for the new run.
             namespace: a namespace for the new run.
             description: what the new run is about.
+            group: a group of yours whose members may see, work and change the new run, too.
             token: a token in place of the password; without a password it cannot be renewed.
             timeout: seconds to connect and to wait for an answer, one number or two.
             patience: seconds for which failing calls are repeated, as far as that is safe;
@@ -99,7 +101,7 @@ class TaskFarm:
             raise InvalidArgumentError(
                 "numTasks must be set to create a run, or uuid to open an existing one."
             )
-        labels = {"name": name, "namespace": namespace, "description": description}
+        labels = {"name": name, "namespace": namespace, "description": description, "group": group}
         new = None if uuid is not None else _new_run(numTasks, labels)
         path = f"runs/{_segment(uuid)}" if uuid is not None else ""
         self._server = _session(username, password, url_base, token, timeout, patience)
@@ -147,7 +149,7 @@ class TaskFarm:
     @property
     def token_auth(self) -> HTTPBasicAuth:
         """The present token, to be given as `auth` when calling `session` directly."""
-        return HTTPBasicAuth(self._server.token, "")
+        return token_auth(self._server.token)
 
     @property
     def uuid(self) -> str:

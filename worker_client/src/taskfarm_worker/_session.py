@@ -131,21 +131,16 @@ class Trouble:
         return self.error.status == status and code in ("", self.error.code)
 
 
-class BearerAuth(AuthBase):
-    """Sends a token. Given to requests as `auth`, so that no ~/.netrc overrides the header."""
+def token_auth(token: str) -> HTTPBasicAuth:
+    """Make the credentials of a token: the user of HTTP Basic, which taskfarm 0.4.0 takes, too.
 
-    def __init__(self, token: str) -> None:
-        """Remember the token.
+    Args:
+        token: as the server gave it.
 
-        Args:
-            token: as the server gave it.
-        """
-        self.token = token
-
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        """Put the token on a request that is about to be sent."""
-        request.headers["Authorization"] = f"Bearer {self.token}"
-        return request
+    Returns:
+        what requests wants as `auth`; given so, no ~/.netrc overrides the header.
+    """
+    return HTTPBasicAuth(token, "")
 
 
 class _PerProcess:
@@ -333,9 +328,9 @@ class ServerSession:
         A refused call was not carried out, so that this is safe for every method.
         """
         token = self.token
-        response = self._send(call, BearerAuth(token))
+        response = self._send(call, token_auth(token))
         if response.status_code == 401 and self._renew(spent=token):
-            response = self._send(call, BearerAuth(self._token))
+            response = self._send(call, token_auth(self._token))
         return response
 
     def _send(self, call: Call, auth: AuthBase) -> requests.Response:
@@ -410,10 +405,13 @@ class ServerSession:
     ) -> Trouble:
         status = response.status_code
         hint = self._refusal_hint(auth) if status == 401 else ""
+        error = error_from(response, sent=call.body, hint=hint)
+        # A deletion may have begun, and the answer to any commit may be lost below the server, too.
+        cut_short = call.already is not None and error.code == "unavailable"
         return Trouble(
-            error_from(response, sent=call.body, hint=hint),
+            error,
             passing=status in (429, 502, 503, 504),
-            doubtful=status in (502, 504),
+            doubtful=status in (502, 504) or cut_short,
             wait=retry_after(response) if status in (429, 503) else None,
             response=response,
         )

@@ -74,7 +74,8 @@ class Job:
         time_left: seconds from the start until the batch job ends, or a function that tells
             how many are left.
         parent: the process that started this one; None for itself.
-        started: when it was, in seconds since 1970.
+        started: when it was, by a clock that nobody sets while the work goes on; on one machine
+            all processes share it.
     """
 
     server: ServerSession
@@ -85,7 +86,7 @@ class Job:
     patience: float = 3600.0
     time_left: TimeLeft = None
     parent: int | None = None
-    started: float = field(default_factory=time.time)
+    started: float = field(default_factory=time.monotonic)
 
     def left(self) -> float:
         """Seconds until the batch job ends; infinite when nobody knows."""
@@ -93,7 +94,7 @@ class Job:
             return float(self.time_left())
         if self.time_left is None:
             return math.inf
-        return self.time_left - (time.time() - self.started)
+        return self.time_left - (time.monotonic() - self.started)
 
     def orphaned(self) -> bool:
         """Whether the process that started this one is gone."""

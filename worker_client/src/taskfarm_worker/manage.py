@@ -18,6 +18,7 @@ from ._farm import TaskFarm, tfRuns
 from ._version import __version__
 
 RUN_LINE = "{id} {uuid} {numTasks}"
+LABELS = ("name", "namespace", "description", "group")
 INFO_LINE = RUN_LINE + " ({numWaiting},{numComputing},{numDone}) {percentDone}"
 
 EPILOG = """\
@@ -62,8 +63,8 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         parser.error("No run UUID specified")
     if args.uuid is not None and args.create is not None:
         parser.error("--create makes a new run: leave the UUID out")
-    if args.create is None and (args.name or args.namespace or args.description):
-        parser.error("--name, --namespace and --description belong to --create")
+    if args.create is None and any(getattr(args, label) for label in LABELS):
+        parser.error(f"{', '.join(f'--{label}' for label in LABELS)} belong to --create")
     return args
 
 
@@ -103,6 +104,7 @@ def _add_modes(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--name", help="with --create: a name for the run")
     parser.add_argument("--namespace", help="with --create: a namespace for the run")
     parser.add_argument("--description", help="with --create: what the run is about")
+    parser.add_argument("--group", help="with --create: a group whose members share the run")
 
 
 def _run(args: argparse.Namespace) -> None:
@@ -119,6 +121,7 @@ def _run(args: argparse.Namespace) -> None:
         name=args.name,
         namespace=args.namespace,
         description=args.description,
+        group=args.group,
     ) as farm:
         _act(farm, args)
 
@@ -128,14 +131,27 @@ def _act(farm: TaskFarm, args: argparse.Namespace) -> None:
         created = {"uuid": farm.uuid, "numTasks": farm.numTasks}
         print(json.dumps(created) if args.json else farm.uuid)
     elif args.info:
-        info = farm.info("")
-        print(json.dumps(info, indent=2) if args.json else _line(INFO_LINE, info))
+        _print_info(farm.info(""), as_json=args.json)
     elif args.reset_all:
         farm.restart(everything=True)
     elif args.reset:
         farm.restart()
     elif args.delete:
         farm.delete()
+
+
+def _print_info(info: dict[str, Json], *, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(info, indent=2))
+        return
+    print(_line(INFO_LINE, info))
+    # What the published line leaves out; on stderr, for scripts read that line.
+    for name, state in (("numFailed", "failed"), ("numCancelled", "cancelled")):
+        count = info.get(name)
+        if count:
+            tasks = "1 task" if count == 1 else f"{count} tasks"
+            again = "--reset hands out again what is not done"
+            print(f"manageTF: {tasks} {state}; {again}", file=sys.stderr)
 
 
 def _print_runs(runs: list[dict[str, Json]], *, as_json: bool) -> None:

@@ -1,0 +1,103 @@
+"""Percentages, rates and hints on the pages: rounded right, in step with the API."""
+
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from runs import reports
+from runs.models import Tally
+from runs.tallies import MILLION
+from runs.wording import percentage
+from tests import factories
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.mark.once
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (0, "0"), (1e-9, "0.1"), (0.04, "0.1"), (100 / 60, "1.7"), (12.34, "12.3"), (50.0, "50.0"),
+        (99.949, "99.9"), (99.96, "99.9"), (100 - 1e-9, "99.9"), (100.0, "100"),
+    ],
+)  # fmt: skip
+def test_a_percentage_is_all_only_when_it_is_all(value, shown):
+    assert percentage(value) == shown
+
+
+def test_one_task_of_sixty_is_1_7_percent(alice, visit):
+    run = factories.run(alice, 60)
+    factories.advance(run, factories.worker(alice), done=1)
+    page = visit(alice).get(f"/runs/{run.uuid.hex}/").content.decode()
+    assert '<span class="tile-share">1.7 %</span>' in page
+    assert '<span class="tile-share">98.3 %</span>' in page
+    assert "<title>1.7 % ·" in page
+
+
+def test_one_task_of_many_is_more_than_nothing_and_less_than_all(alice, visit):
+    run = factories.run(alice, 3000)
+    settled = 2999 * 100 * MILLION
+    Tally.objects.filter(run=run).update(waiting=1, done=2999, settled_percent=settled)
+    page = visit(alice).get(f"/runs/{run.uuid.hex}/").content.decode()
+    assert '<span class="tile-share">99.9 %</span>' in page
+    assert '<span class="tile-share">0.1 %</span>' in page
+    assert "<title>99.9 % ·" in page
+
+
+def test_a_run_of_no_tasks_is_at_0_percent_on_pages_and_in_the_api(alice, visit, api):
+    run = factories.run(alice, 0, name="empty")
+    info = api.get(f"/api/runs/{run.uuid.hex}").json()
+    assert (info["percentDone"], info["state"]) == (0, "finished")
+    page = visit(alice).get(f"/runs/{run.uuid.hex}/").content.decode()
+    assert "<title>0 % · empty" in page
+    assert 'class="run-percent">0 <' in visit(alice).get("/runs/").content.decode()
+
+
+HINT = "No worker computes"
+
+
+@pytest.fixture
+def between(alice):
+    """A run whose only worker has just ended its second task of five."""
+    run = factories.run(alice, 5, name="tiles")
+    return factories.advance(run, factories.worker(alice), done=2)
+
+
+def test_a_fresh_run_asks_for_workers(alice, visit):
+    run = factories.run(alice, 5)
+    assert HINT in visit(alice).get(f"/runs/{run.uuid.hex}/").content.decode()
+    assert "no worker" in visit(alice).get("/runs/").content.decode()
+
+
+def test_between_two_tasks_a_run_has_a_rate_and_asks_for_nobody(alice, visit, between):
+    page = visit(alice).get(f"/runs/{between.uuid.hex}/").content.decode()
+    assert "tasks/min" in page
+    assert HINT not in page
+    assert "no worker" not in visit(alice).get("/runs/").content.decode()
+
+
+def test_a_run_that_was_left_asks_for_workers_and_has_no_rate(alice, visit, between):
+    Tally.objects.filter(run=between).update(updated=timezone.now() - timedelta(minutes=2))
+    assert reports.pace(between, reports.progress(between).counts) is not None
+    page = visit(alice).get(f"/runs/{between.uuid.hex}/").content.decode()
+    assert HINT in page
+    assert "tasks/min" not in page
+
+
+def test_the_table_says_which_tasks_it_shows(alice, visit):
+    run = factories.run(alice, 1200)
+    factories.advance(run, factories.worker(alice), done=3, failed=2)
+    client, lead = visit(alice), f"/runs/{run.uuid.hex}/"
+    assert "Tasks by number, 0 to 49 on this page" in client.get(lead).content.decode()
+    assert "1,100 to 1,149 on this page" in client.get(f"{lead}?from=1100").content.decode()
+    failed = client.get(f"{lead}?state=failed").content.decode()
+    assert "Failed tasks by number, 3 to 4 on this page" in failed
+
+
+def test_late_reports_are_explained(alice, visit):
+    run = factories.run(alice, 1)
+    Tally.objects.filter(run=run).update(stale=3)
+    page = visit(alice).get(f"/runs/{run.uuid.hex}/").content.decode()
+    assert "Late reports refused" in page
+    assert "for tasks that had ended or been handed on" in page
