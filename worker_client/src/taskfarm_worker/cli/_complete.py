@@ -23,6 +23,7 @@ _taskfarm() {{
 complete -o default -F _taskfarm taskfarm
 """
 
+
 def completion(context: Context) -> int:
     """Print the completions for a shell: eval "$(taskfarm completion bash)"."""
     words = _words()

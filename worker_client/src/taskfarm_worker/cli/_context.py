@@ -17,7 +17,7 @@ USAGE = 2
 TASKS_FAILED = 3
 CANCELLED = 4
 STOPPED = 75
-"""Ended early, by `--timeout` or SIGUSR1, with its tasks given back (EX_TEMPFAIL: start it again)."""
+"""Ended early, by `--timeout` or SIGUSR1; its tasks are given back (EX_TEMPFAIL: start again)."""
 TIMED_OUT = 124
 """`wait --timeout`, as timeout(1) has it."""
 

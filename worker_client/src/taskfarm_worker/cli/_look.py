@@ -132,7 +132,7 @@ def failures(context: Context) -> int:
         return DONE
     for group in groups:
         hosts = ", ".join(f"{host} ({count})" for host, count in group["hosts"].items())
-        screen.line(f"{group['count']} × {group['essence']}")
+        screen.line(f"{group['count']} x {group['essence']}")
         screen.line(f"    error {group['fingerprint']}, for example task {group['task']}; {hosts}")
     if groups:
         screen.note("'taskfarm restart RUN --error NUMBER' tries the tasks with one error again.")

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from .. import _config
 from .._answers import Json
@@ -45,10 +46,9 @@ POLICY = {
 def login(context: Context) -> int:
     """Get a token and keep it in the configuration file."""
     args = context.args
-    settings = _config.resolve(args.address)
-    user = args.user or settings.user or getpass.getuser()
-    password = _password(context, user, settings.url)
-    mine = _config.resolve(args.address, user, password)
+    url = _config.normalise_url(args.address, "the arguments")
+    user = args.user or os.environ.get("TASKFARM_USER") or getpass.getuser()
+    mine = _config.resolve(url, user, _password(context, user, url))
     with ServerSession(mine) as server:
         token = server.token
     path = Path(_config.config_path()[0])
@@ -139,7 +139,7 @@ def check_tasks(tasks: Sequence[Json], command: str | None, origin: str) -> None
         InvalidArgumentError: there is none.
     """
     if not tasks:
-        raise InvalidArgumentError(f"{origin} has no tasks: no line that is not empty or a comment.")
+        raise InvalidArgumentError(f"{origin} has no tasks: every line is empty or a comment.")
     if command:
         first = tasks[0]
         Template(command).check(first if isinstance(first, dict) else {})
@@ -149,8 +149,8 @@ def check_tasks(tasks: Sequence[Json], command: str | None, origin: str) -> None
             task = task.get("command")
         if not isinstance(task, str):
             raise InvalidArgumentError(
-                f"Task {index} of {origin} is no command: {json.dumps(tasks[index])[:60]}. Say with "
-                "--command what to do, such as --command 'prog {column}'."
+                f"Task {index} of {origin} is no command: {json.dumps(tasks[index])[:60]}. Say "
+                "with --command what to do, such as --command 'prog {column}'."
             )
 
 
@@ -165,7 +165,7 @@ def create(context: Context) -> int:
     return _made(context, run, args.tasks)
 
 
-def policy(context: Context) -> dict[str, object]:
+def policy(context: Context) -> dict[str, Any]:
     """Collect what the options say of the run's policy.
 
     Args:
@@ -175,7 +175,7 @@ def policy(context: Context) -> dict[str, object]:
         options for `Farm.create_run`.
     """
     values = vars(context.args)
-    given: dict[str, object] = {
+    given: dict[str, Any] = {
         ours: values[name] for name, ours in POLICY.items() if values.get(name) is not None
     }
     if values.get("command"):

@@ -98,7 +98,9 @@ def add(
     parser.set_defaults(do=do)
     if not plain:
         parser.add_argument("--json", action="store_true", help="print JSON")
-        parser.add_argument("-q", "--quiet", action="store_true", help="print only what scripts need")
+        parser.add_argument(
+            "-q", "--quiet", action="store_true", help="print only what scripts need"
+        )
     return parser
 
 
@@ -110,7 +112,9 @@ def _making(commands: Commands) -> None:
         "--password-stdin", action="store_true", help="read the password from standard input"
     )
     submit = add(commands, "submit", _make.submit)
-    submit.add_argument("tasklist", metavar="TASKLIST", help="a file of tasks, - for standard input")
+    submit.add_argument(
+        "tasklist", metavar="TASKLIST", help="a file of tasks, - for standard input"
+    )
     listed(submit)
     labelled(submit)
     create = add(commands, "create", _make.create)
@@ -166,7 +170,7 @@ def labelled(parser: argparse.ArgumentParser) -> None:
 
 def _work(commands: Commands) -> None:
     work = add(commands, "work", _working.work)
-    work.add_argument("run", metavar="RUN", help=RUN_HELP)
+    work.add_argument("runs", metavar="RUN", nargs="+", help=RUN_HELP + "; one after the other")
     farmed(work)
     work.add_argument("-w", "--workdir", help="folder for the logs; by default taskfarm_RUN")
     run = add(commands, "run", _working.run)
@@ -189,10 +193,12 @@ def farmed(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("-n", "--proc", type=int, metavar="N", help="commands at a time; 8 by default")
     add("--timeout", type=seconds, metavar="TIME", help="end after this time; tasks are given back")
+    add("-r", "--runner", metavar="NAME", help="how commands are run, from an *.ini file")
+    add("-v", "--verbose", action="store_true", help="tell of each command that begins or ends")
     add("--grace", type=seconds, metavar="TIME", help="from SIGTERM to SIGKILL; 10s by default")
     add(
-        "--on-signal", choices=("release", "finish"), default="release",
-        help="end running commands after a signal and give their tasks back, or finish them",
+        "--on-signal", choices=("release", "finish"),
+        help="end running commands after a signal and give their tasks back (default), or finish",
     )  # fmt: skip
 
 
@@ -212,7 +218,9 @@ def _looking(commands: Commands) -> None:
     wait.add_argument("--timeout", type=seconds, metavar="TIME", help="wait no longer")
     failures = _on_run(commands, "failures", _look.failures)
     failures.add_argument("--each", action="store_true", help="every failed task, not only groups")
-    failures.add_argument("--save", metavar="FILE", help="all into a .ndjson, .csv or .parquet file")
+    failures.add_argument(
+        "--save", metavar="FILE", help="all into a .ndjson, .csv or .parquet file"
+    )
     results = _on_run(commands, "results", _look.results)
     results.add_argument("--save", metavar="FILE", help="into a .ndjson, .csv or .parquet file")
 

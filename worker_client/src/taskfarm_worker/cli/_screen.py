@@ -91,7 +91,10 @@ class Screen:
         if self.rich:
             self._rich_table(head, rows)
             return
-        lines = [[name.lstrip(">") for name in head], *([_cell(one) for one in row] for row in rows)]
+        lines = [
+            [name.lstrip(">") for name in head],
+            *([_cell(one) for one in row] for row in rows),
+        ]
         widths = [max(map(len, column)) for column in zip(*lines)]
         for line in lines:
             cells = (

@@ -99,7 +99,7 @@ def failed_in_words(seen: Look) -> list[str]:
     Returns:
         lines; none where nothing has failed.
     """
-    shown = [f"failed   {one['count']:,} × {one['essence']}" for one in seen.groups[:GROUPS]]
+    shown = [f"failed   {one['count']:,} x {one['essence']}" for one in seen.groups[:GROUPS]]
     more = len(seen.groups) - GROUPS
     return [*shown, f"failed   … and {more} more kinds of errors"] if more > 0 else shown
 

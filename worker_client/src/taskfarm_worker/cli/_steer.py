@@ -70,7 +70,9 @@ def _agreed(context: Context, runs: list[Run]) -> bool:
     for run in runs:
         info = run.info()
         context.screen.note(f"{run.uuid}  {info['name']}  {info['numTasks']:,} tasks")
-    print("Delete with all tasks and results, for good? [y/N] ", end="", file=sys.stderr, flush=True)
+    print(
+        "Delete with all tasks and results, for good? [y/N] ", end="", file=sys.stderr, flush=True
+    )
     return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 

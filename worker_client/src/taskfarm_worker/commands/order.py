@@ -55,13 +55,15 @@ def _cost(task: Json, column: str, line: int) -> float:
     except (TypeError, ValueError):
         cost = math.nan
     if not math.isfinite(cost):
-        raise InvalidArgumentError(f"Task {line}: {column} is {task[column]!r}, which is no number.")
+        raise InvalidArgumentError(
+            f"Task {line}: {column} is {task[column]!r}, which is no number."
+        )
     return cost
 
 
 def _measured(like: Run, count: int) -> list[float]:
-    """Seconds per line of the list; lines that were not done then count as the mean of the others."""
-    seconds: dict[int, float] = {}
+    """Seconds per line of the list; lines that were not done then count as the mean."""
+    seconds: dict[Json, float] = {}
     for row in like.results():
         output = row["output"]
         if isinstance(output, dict) and isinstance(output.get("seconds"), (int, float)):

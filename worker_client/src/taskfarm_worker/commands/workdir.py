@@ -28,6 +28,7 @@ class Settings:
         run: UUID of the run.
         url: the server's address.
         tasklist: path of the tasklist, from the current folder of the first call.
+        form: the format of the tasklist.
         handler: the tasklist handler's name.
         tasks: how many tasks the tasklist had when it was last read.
         digest: SHA-256 of these tasks, by which a changed list is noticed.
@@ -36,11 +37,13 @@ class Settings:
         proc: how many commands at a time.
         timeout: seconds after which a farmer ends itself; None for never.
         grace: seconds from SIGTERM to SIGKILL.
+        on_signal: what becomes of running commands after a signal: "release" or "finish".
     """
 
     run: str = ""
     url: str = ""
     tasklist: str = ""
+    form: str = "lines"
     handler: str = "default"
     tasks: int = 0
     digest: str = ""
@@ -49,6 +52,7 @@ class Settings:
     proc: int = 0
     timeout: float | None = None
     grace: float = 10.0
+    on_signal: str = "release"
 
 
 class Workdir:
