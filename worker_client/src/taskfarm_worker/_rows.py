@@ -102,12 +102,26 @@ def _save_lines(server: ServerSession, path: str, part: Path, suffix: str) -> in
     call = Call("GET", f"{path}?as={suffix[1:]}", stream=True, slow=True)
     with server.call(call) as answer, part.open("wb") as output:
         try:
+            quoted = False
             for piece in answer.iter_content(chunk_size=65536):
-                count += piece.count(b"\n")
+                if suffix == ".csv":
+                    ends, quoted = _ends_of_rows(piece, quoted)
+                    count += ends
+                else:
+                    count += piece.count(b"\n")
                 output.write(piece)
         except requests.RequestException as error:
             raise UnexpectedAnswerError(f"GET {answer.url}: cut off: {error}.") from None
     return count
+
+
+def _ends_of_rows(piece: bytes, quoted: bool) -> tuple[int, bool]:
+    """Count the rows that end in a piece of CSV: a line break within quotes ends none."""
+    ends = 0
+    for index, text in enumerate(piece.split(b'"')):
+        quoted ^= index > 0
+        ends += 0 if quoted else text.count(b"\n")
+    return ends, quoted
 
 
 def _save_parquet(server: ServerSession, path: str, part: Path, suffix: str) -> int:
