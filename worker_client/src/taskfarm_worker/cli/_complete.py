@@ -16,9 +16,8 @@ _taskfarm() {{
 {cases}
         esac
     done
-    if [[ $word == -* || " $words " != *" --"* ]]; then
-        mapfile -t COMPREPLY < <(compgen -W "$words" -- "$word")
-    fi
+    [[ $word == -* ]] || words=$(printf '%s\\n' $words | grep -v -e '^--')
+    mapfile -t COMPREPLY < <(compgen -W "$words" -- "$word")
 }}
 complete -o default -F _taskfarm taskfarm
 """
