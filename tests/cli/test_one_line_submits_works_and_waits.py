@@ -1,8 +1,10 @@
 """`taskfarm run`: what it does, what it leaves in its folder, and how it goes on."""
 
+import itertools
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from taskfarm_worker import Farm
 
@@ -147,3 +149,57 @@ def test_a_folder_that_cannot_be_written_fails_no_task(process: Call, farm: Farm
     said = process("work", run.uuid, "-w", "w", "-n", 1)
     assert (said.code, "cannot be written" in said.err) == (1, True)
     assert counts(run) == {"waiting": 5}
+
+
+def test_files_of_pytaskfarmer_and_a_timeline_are_written_on_demand(
+    process: Call, taskfarm: Call, farm: Farm
+) -> None:
+    Path("work.tasks").write_text("sleep 0.3\nfalse\necho  two   words\n")
+    process("run", "work.tasks", "--proc", 2)
+    folder = Path("work.tasks_workdir")
+    taskfarm("restart", folder, "--tasks", "2", "--status", "done")
+    said = taskfarm("files", folder)
+    assert (said.code, len(said.lines)) == (0, 4), said.err
+    assert (folder / "toprocess").read_text() == "2 echo two words\n"
+    assert (folder / "finished").read_text() == "0 sleep 0.3\n"
+    assert (folder / "failed").read_text() == "1 false\n"
+    told = json.loads((folder / "timeline.json").read_text())
+    assert json.loads(taskfarm("timeline", folder).out) == told
+    check_trace(told)
+    tasks = {event["name"]: event for event in told if event["ph"] == "X"}
+    assert tasks.keys() == {"sleep 0.3", "false", "echo  two   words"}
+    assert 300_000 <= tasks["sleep 0.3"]["dur"] < 60_000_000
+    assert (tasks["false"]["cat"], tasks["false"]["args"]["exitCode"]) == ("failed", 1)
+    # Two at a time: one of the others ran beside the long one, so in another lane.
+    assert tasks["sleep 0.3"]["tid"] != tasks["false"]["tid"]
+
+
+def test_a_timeline_of_python_functions_has_lanes_without_overlaps(
+    taskfarm: Call, farm: Farm
+) -> None:
+    run = farm.create_run(40)
+    run.work(lambda task: None, processes=2)
+    told = json.loads(taskfarm("timeline", run.uuid).out)
+    check_trace(told)
+    assert {event["name"] for event in told if event["ph"] == "X"} == {
+        f"task {n}" for n in range(40)
+    }
+
+
+def check_trace(events: list[dict[str, Any]]) -> None:
+    """Hold events against the Trace Event Format, as its readers do."""
+    named = {(e["pid"], e["tid"]) for e in events if e["name"] == "thread_name"}
+    lanes: dict[tuple[int, int], list[tuple[float, float]]] = {}
+    for event in events:
+        assert event["ph"] in ("X", "M")
+        assert isinstance(event["pid"], int)
+        assert isinstance(event["tid"], int)
+        if event["ph"] == "X":
+            assert event["ts"] > 0
+            assert event["dur"] >= 0
+            key = event["pid"], event["tid"]
+            assert key in named
+            lanes.setdefault(key, []).append((event["ts"], event["ts"] + event["dur"]))
+    for spans in lanes.values():
+        spans.sort()
+        assert all(first[1] <= second[0] + 1 for first, second in itertools.pairwise(spans))

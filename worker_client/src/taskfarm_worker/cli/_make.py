@@ -98,33 +98,44 @@ def submit(context: Context) -> int:
     args = context.args
     tasks = lists.read(args.tasklist, lists.format_of(args.tasklist, args.format))
     name = args.name if args.name is not None else _name_of(args.tasklist)
-    run = make_run(context, tasks, name=name, origin=args.tasklist)
+    check_tasks(tasks, args.command, args.tasklist)
+    run = make_run(context, ordered(context, tasks), name)
     return _made(context, run, len(tasks))
 
 
-def make_run(context: Context, tasks: list[Json], *, name: str, origin: str) -> Run:
+def ordered(context: Context, tasks: list[Json]) -> list[Json]:
+    """Put tasks into the order that the options say.
+
+    Args:
+        context: the call.
+        tasks: an input per task, in the order of the list.
+
+    Returns:
+        the same tasks.
+
+    Raises:
+        InvalidArgumentError: what they cost is unknown.
+    """
+    args = context.args
+    if args.order != "cost":
+        return tasks
+    like = run_named(context.farm, args.like) if args.like else None
+    return longest_first(tasks, args.cost, like)
+
+
+def make_run(context: Context, tasks: list[Json], name: str) -> Run:
     """Make a run of inputs, as the options of `submit` and `run` say.
 
     Args:
         context: the call.
         tasks: an input per task.
         name: of the run.
-        origin: where the tasks come from, for error messages.
 
     Returns:
         the run.
-
-    Raises:
-        InvalidArgumentError: there are no tasks, or they do not fit the command.
     """
-    args = context.args
-    check_tasks(tasks, args.command, origin)
-    if args.order == "cost":
-        like = run_named(context.farm, args.like) if args.like else None
-        tasks = longest_first(tasks, args.cost, like)
-    return context.farm.create_run(
-        inputs=tasks, name=name, namespace=args.namespace, **policy(context)
-    )
+    labels = {"name": name, "namespace": context.args.namespace}
+    return context.farm.create_run(inputs=tasks, **labels, **policy(context))
 
 
 def check_tasks(tasks: Sequence[Json], command: str | None, origin: str) -> None:

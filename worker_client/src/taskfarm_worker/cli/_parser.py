@@ -10,7 +10,7 @@ from typing import Any
 
 from .._version import __version__
 from ..commands.lists import FORMATS
-from . import _complete, _look, _make, _steer, _working
+from . import _complete, _look, _make, _records_of, _steer, _working
 from ._context import Command
 from ._times import moment, seconds
 
@@ -72,6 +72,7 @@ def build() -> tuple[argparse.ArgumentParser, Commands]:
     _looking(commands)
     _tasks(commands)
     _steering(commands)
+    _records(commands)
     completion = add(commands, "completion", _complete.completion, plain=True)
     completion.add_argument("shell", choices=_complete.SHELLS, help="for which shell")
     return parser, commands
@@ -253,6 +254,14 @@ def _steering(commands: Commands) -> None:
         _reason(_on_runs(commands, name, do))
     delete = _on_runs(commands, "delete", _steer.delete)
     delete.add_argument("-y", "--yes", action="store_true", help="do not ask")
+
+
+def _records(commands: Commands) -> None:
+    timeline = add(commands, "timeline", _records_of.timeline, plain=True)
+    timeline.add_argument("run", metavar="RUN", help=RUN_HELP)
+    timeline.add_argument("-w", "--workdir", help="working folder that knows the commands")
+    files = _on_run(commands, "files", _records_of.files)
+    files.add_argument("-w", "--workdir", help="where to; by default the folder that RUN names")
 
 
 def _reason(parser: argparse.ArgumentParser) -> None:

@@ -20,7 +20,7 @@ from ..commands.named import runner_named
 from ..commands.templates import Template
 from ..commands.workdir import Settings, Workdir
 from ._context import CANCELLED, DONE, STOPPED, TASKS_FAILED, Context
-from ._make import check_tasks, make_run
+from ._make import check_tasks, make_run, ordered
 from ._screen import span
 from ._state import Look, failed_in_words, look
 
@@ -79,9 +79,11 @@ def _begin(context: Context, folder: Workdir) -> Settings:
     """Submit, unless another farmer has done so meanwhile."""
     args = context.args
     tasks = _read(context, args.tasklist)
+    check_tasks(tasks, args.command, args.tasklist)
     folder.make()
     name = args.name if args.name is not None else Path(args.tasklist).name.strip("-")[:200]
-    made = make_run(context, tasks, name=name, origin=args.tasklist)
+    in_order = ordered(context, tasks)
+    made = make_run(context, in_order, name)
     settings = Settings(
         run=made.uuid,
         url=context.farm._server.url_base,
@@ -92,6 +94,7 @@ def _begin(context: Context, folder: Workdir) -> Settings:
         ordered=args.order == "cost",
     )
     if folder.create(settings):
+        folder.write_tasks(in_order)
         return settings
     made.delete()  # nobody works on it: the other's is in the folder
     theirs = folder.read()
@@ -122,6 +125,7 @@ def _grow(context: Context, folder: Workdir, settings: Settings, run: Run) -> Se
     was_open = bool(run.policy()["open"])
     run.change(open=True)
     run.append(tasks[count:], key=f"list-{count}-{len(tasks)}")
+    folder.write_tasks([*folder.read_tasks()[:count], *tasks[count:]])
     if not was_open:
         run.change(open=False)
     context.screen.note(f"{len(tasks) - count:,} tasks were added to the run.")

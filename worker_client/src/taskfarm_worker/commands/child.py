@@ -178,7 +178,7 @@ def success(child: Child, used: Usage, now: float) -> Told:
         child.key,
         f'{{"task": {number}, "attempt": {attempt}, "status": "done", "exitCode": 0, "output": '
         f'{{"began": {child.wall:.6f}, "seconds": {now - child.began:.6f}, "cpu": {used.cpu:.6f}'
-        f'{memory}, "slot": {child.slot}{line}}}{tail}}}',
+        f'{memory}, "pid": {os.getpid()}, "slot": {child.slot}{line}}}{tail}}}',
     )
 
 
@@ -196,7 +196,7 @@ def failure(child: Child, used: Usage, now: float, why: str) -> Told:
     """
     log = child.tail()
     output = {"began": child.wall, "seconds": now - child.began, "cpu": used.cpu,
-              "slot": child.slot}  # fmt: skip
+              "pid": os.getpid(), "slot": child.slot}  # fmt: skip
     extra = {"memory": used.memory, "line": child.line}
     output.update({name: one for name, one in extra.items() if one is not None})
     error = complaint(child.command, why, log)

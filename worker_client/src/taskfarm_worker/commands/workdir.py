@@ -11,13 +11,16 @@ import contextlib
 import json
 import os
 import socket
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
+from .._answers import Json
 from .._errors import ConfigurationError
 
 CONFIGURATION = "taskfarm.json"
 LOGS = "logs"
+TASKS = "tasks.ndjson"
 
 
 @dataclass(frozen=True)
@@ -130,6 +133,25 @@ class Workdir:
         if changed != settings:
             self._write(changed).replace(self.configuration)
         return changed
+
+    def write_tasks(self, tasks: Iterable[Json]) -> None:
+        """Keep the tasks of the run, in its order, so that files can name them.
+
+        Args:
+            tasks: their inputs.
+        """
+        part = self.path / f".{TASKS}.{socket.gethostname()}.{os.getpid()}"
+        with part.open("w", encoding="utf-8") as file:
+            file.writelines(json.dumps(task) + "\n" for task in tasks)
+        part.replace(self.path / TASKS)
+
+    def read_tasks(self) -> list[Json]:
+        """The tasks as they were kept; none where nothing was submitted from here."""
+        try:
+            with (self.path / TASKS).open(encoding="utf-8") as file:
+                return [json.loads(line) for line in file]
+        except FileNotFoundError:
+            return []
 
     def log(self, number: int) -> Path:
         """The log of a task.
