@@ -20,7 +20,9 @@ from .._errors import ConfigurationError, InvalidArgumentError
 from .._run import Run
 from .._session import ServerSession
 from ..commands import lists
+from ..commands.named import find_section
 from ..commands.order import longest_first
+from ..commands.tasklists import found_by, handled, product_of
 from ..commands.templates import Template
 from ._context import DONE, Context
 from ._names import run_named
@@ -96,11 +98,40 @@ def _end_of(token: str) -> float | None:
 def submit(context: Context) -> int:
     """Make a run of a file of tasks."""
     args = context.args
-    tasks = lists.read(args.tasklist, lists.format_of(args.tasklist, args.format))
+    tasks = read_tasks(context, Path(f"{args.tasklist}_workdir"))
     name = args.name if args.name is not None else _name_of(args.tasklist)
-    check_tasks(tasks, args.command, args.tasklist)
+    check_tasks(tasks, args.command, args.tasklist or "What was asked for")
     run = make_run(context, ordered(context, tasks), name)
     return _made(context, run, len(tasks))
+
+
+def read_tasks(
+    context: Context, workdir: Path, tasklist: str = "", handler: str = ""
+) -> list[Json]:
+    """Read a list as the options say; a handler may bring the command with it.
+
+    Args:
+        context: the call.
+        workdir: the working folder, for handlers.
+        tasklist: in place of the one that the call names.
+        handler: likewise.
+
+    Returns:
+        an input per task.
+    """
+    args = context.args
+    path, name = tasklist or args.tasklist, handler or args.handler or "default"
+    if args.glob or args.product:
+        if args.glob and args.product:
+            raise InvalidArgumentError("Give either --glob or --product.")
+        return found_by(args.glob) if args.glob else product_of(args.product)
+    if path is None:
+        raise InvalidArgumentError("Name a tasklist, or say --glob or --product.")
+    if name == "default" and find_section(name, "TaskList") is None:
+        return lists.read(path, lists.format_of(path, args.format))
+    tasks, command = handled(name, path, str(workdir))
+    args.command = args.command or command
+    return tasks
 
 
 def ordered(context: Context, tasks: list[Json]) -> list[Json]:
@@ -196,8 +227,8 @@ def policy(context: Context) -> dict[str, Any]:
     return given
 
 
-def _name_of(tasklist: str) -> str:
-    return "" if tasklist == "-" else Path(tasklist).name[:200]
+def _name_of(tasklist: str | None) -> str:
+    return "" if tasklist in ("-", None) else Path(tasklist).name[:200]
 
 
 def _made(context: Context, run: Run, count: int) -> int:

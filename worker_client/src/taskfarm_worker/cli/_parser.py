@@ -114,7 +114,7 @@ def _making(commands: Commands) -> None:
     )
     submit = add(commands, "submit", _make.submit)
     submit.add_argument(
-        "tasklist", metavar="TASKLIST", help="a file of tasks, - for standard input"
+        "tasklist", metavar="TASKLIST", nargs="?", help="a file of tasks, - for standard input"
     )
     listed(submit)
     labelled(submit)
@@ -133,6 +133,15 @@ def listed(parser: argparse.ArgumentParser) -> None:
         parser: of a command.
     """
     add = parser.add_argument
+    add("-t", "--handler", "--tasklist", metavar="NAME", help="who reads it, from an *.ini file")
+    add(
+        "--glob", action="append", metavar="PATTERN",
+        help="a task per file that is found, with {file}, {name} and {stem}; again for more",
+    )  # fmt: skip
+    add(
+        "--product", action="append", metavar="NAME=VALUES",
+        help="a task per combination of values: --product a=1..9 --product 'b=x y'",
+    )  # fmt: skip
     add("--format", choices=FORMATS, help="of the file; by default its suffix tells, else lines")
     add(
         "--command", metavar="TEMPLATE",

@@ -9,7 +9,6 @@ import time
 from pathlib import Path
 
 from .. import _config
-from .._answers import Json
 from .._errors import InvalidArgumentError
 from .._run import Run
 from .._work import Summary, check
@@ -20,7 +19,7 @@ from ..commands.named import runner_named
 from ..commands.templates import Template
 from ..commands.workdir import Settings, Workdir
 from ._context import CANCELLED, DONE, STOPPED, TASKS_FAILED, Context
-from ._make import check_tasks, make_run, ordered
+from ._make import check_tasks, make_run, ordered, read_tasks
 from ._screen import span
 from ._state import Look, failed_in_words, look
 
@@ -57,11 +56,11 @@ def run(context: Context) -> int:
     """Submit commands, work on them, and wait; again on the same folder it goes on."""
     args = context.args
     if args.tasklist in (None, "-") and not args.workdir:
-        raise InvalidArgumentError("Name a tasklist, or with --workdir a folder to go on in.")
+        raise InvalidArgumentError(
+            "Name a tasklist, or say --workdir: a folder to begin or go on in."
+        )
     folder = Workdir(args.workdir or f"{args.tasklist}_workdir")
     settings = folder.read()
-    if settings is None and args.tasklist is None:
-        raise InvalidArgumentError(f"{folder.path} is no working folder yet: name a tasklist, too.")
     if settings is None:
         settings = _begin(context, folder)
         the_run = Run(context.farm._server, settings.run)
@@ -78,17 +77,18 @@ def run(context: Context) -> int:
 def _begin(context: Context, folder: Workdir) -> Settings:
     """Submit, unless another farmer has done so meanwhile."""
     args = context.args
-    tasks = _read(context, args.tasklist)
-    check_tasks(tasks, args.command, args.tasklist)
+    tasks = read_tasks(context, folder.path)
+    check_tasks(tasks, args.command, args.tasklist or "What was asked for")
     folder.make()
-    name = args.name if args.name is not None else Path(args.tasklist).name.strip("-")[:200]
+    name = args.name if args.name is not None else Path(args.tasklist or folder.path).name[:200]
     in_order = ordered(context, tasks)
     made = make_run(context, in_order, name)
     settings = Settings(
         run=made.uuid,
         url=context.farm._server.url_base,
-        tasklist="" if args.tasklist == "-" else args.tasklist,
-        form=lists.format_of(args.tasklist, args.format),
+        tasklist="" if args.tasklist in ("-", None) else args.tasklist,
+        form=lists.format_of(args.tasklist or "", args.format),
+        handler=args.handler or "default",
         tasks=len(tasks),
         digest=lists.digest(tasks),
         ordered=args.order == "cost",
@@ -101,18 +101,13 @@ def _begin(context: Context, folder: Workdir) -> Settings:
     return theirs if theirs is not None else settings
 
 
-def _read(context: Context, tasklist: str, settings: Settings | None = None) -> list[Json]:
-    """The tasks of a list."""
-    form = settings.form if settings else lists.format_of(tasklist, context.args.format)
-    return lists.read(tasklist, form)
-
-
 def _grow(context: Context, folder: Workdir, settings: Settings, run: Run) -> Settings:
     """Add what was added to the list since."""
     tasklist = context.args.tasklist or settings.tasklist
     if not tasklist or tasklist == "-" or not Path(tasklist).exists():
         return settings
-    tasks = _read(context, tasklist, settings)
+    context.args.format = settings.form
+    tasks = read_tasks(context, folder.path, tasklist, settings.handler)
     count = settings.tasks
     if len(tasks) == count and lists.digest(tasks) == settings.digest:
         return settings
