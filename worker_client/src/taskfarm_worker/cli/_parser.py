@@ -10,7 +10,7 @@ from typing import Any
 
 from .._version import __version__
 from ..commands.lists import FORMATS
-from . import _complete, _look, _make, _records_of, _steer, _working
+from . import _cluster, _complete, _look, _make, _records_of, _steer, _working
 from ._context import Command
 from ._times import moment, seconds
 
@@ -73,6 +73,9 @@ def build() -> tuple[argparse.ArgumentParser, Commands]:
     _tasks(commands)
     _steering(commands)
     _records(commands)
+    _cluster.add_options(
+        _on_run(commands, "launch", _cluster.launch), _on_run(commands, "advise", _cluster.advice)
+    )
     completion = add(commands, "completion", _complete.completion, plain=True)
     completion.add_argument("shell", choices=_complete.SHELLS, help="for which shell")
     return parser, commands

@@ -99,6 +99,19 @@ def _placed(attempts: Iterable[Row]) -> Iterator[tuple[Row, str]]:
         yield row, f"place {free}"
 
 
+def times_of(run: Run) -> Iterator[float]:
+    """Go through the times of the tasks that are done.
+
+    Args:
+        run: the run.
+
+    Yields:
+        seconds per task.
+    """
+    for row in run.results():
+        yield _times(row)[1]
+
+
 def _times(row: Row) -> tuple[float, float]:
     """When an attempt began and how long it took: as the farmer measured it, else the server."""
     output = row["output"]
