@@ -26,6 +26,7 @@ def launch(context: Context) -> int:
     """Submit batch jobs that work on a run, or print a script that does."""
     args = context.args
     batch = _batch(context, context.run)
+    Path(batch.folder).mkdir(parents=True, exist_ok=True)  # batch systems do not make it
     if args.print:
         if args.executor not in SCRIPTS:
             raise InvalidArgumentError(
@@ -33,7 +34,6 @@ def launch(context: Context) -> int:
             )
         sys.stdout.write(SCRIPTS[args.executor](batch))
         return DONE
-    Path(batch.folder).mkdir(parents=True, exist_ok=True)
     launcher = Launcher(args.executor, batch)
     if args.elastic:
         return _follow(context, launcher, batch)
@@ -112,8 +112,8 @@ def _in_words(told: Advice, by: datetime) -> list[str]:
     few, middle, many = told.core_hours
     number = f"{told.fewest} to {told.jobs}" if told.fewest < told.jobs else str(told.jobs)
     return [
-        f"measured  {told.measured:,} tasks: {mean:.3g} s each (90 % sure: {low:.3g} to {high:.3g}),"
-        f" 95 % within {told.p95:.3g} s",
+        f"measured  {told.measured:,} tasks: {mean:.3g} s each (90 % sure: {low:.3g} to "
+        f"{high:.3g}), 95 % within {told.p95:.3g} s",
         f"left      {told.left:,} tasks, {middle:.3g} core hours ({few:.3g} to {many:.3g})",
         f"needed    {number} jobs of {span(told.job_seconds)} with {told.proc} at a time, "
         f"{told.together} of them together, to be done by {by:%a %Y-%m-%d %H:%M}",

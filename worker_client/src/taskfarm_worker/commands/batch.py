@@ -102,7 +102,7 @@ def _srun(batch: Batch) -> list[str]:
         "farmers=$!",
         "trap forward USR1 TERM INT",
         'wait "$farmers"',
-        "exit ${code:-$?}",
+        'exit "${code:-$?}"',
     ]
 
 

@@ -100,16 +100,17 @@ def _placed(attempts: Iterable[Row]) -> Iterator[tuple[Row, str]]:
 
 
 def times_of(run: Run) -> Iterator[float]:
-    """Go through the times of the tasks that are done.
+    """Go through the times of the attempts that succeeded, also of tasks that wait again.
 
     Args:
         run: the run.
 
     Yields:
-        seconds per task.
+        seconds per attempt.
     """
-    for row in run.results():
-        yield _times(row)[1]
+    for row in run.attempts():
+        if row["outcome"] == "done":
+            yield _times(row)[1]
 
 
 def _times(row: Row) -> tuple[float, float]:
