@@ -13,6 +13,7 @@ from typing import Any
 import psycopg2
 import pytest
 from django.conf import settings
+from django.db import connection
 from taskfarm_worker import Farm, Run, connect
 from taskfarm_worker.cli._main import main
 
@@ -40,7 +41,7 @@ def database(folder: Path) -> Iterator[str]:
     if not settings.POSTGRESQL:
         yield f"sqlite:///{folder / 'farm.sqlite3'}"
         return
-    host = settings.DATABASES["default"]["HOST"]
+    host = connection.get_connection_params()["host"]
     name = f"test_cli_{os.getpid()}"
     system = psycopg2.connect(host=host, user="postgres", dbname="postgres")
     system.autocommit = True
