@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -118,3 +119,36 @@ def test_what_a_command_leaves_in_the_background_is_no_reason_to_wait(
     assert process("work", run.uuid).code == 0
     assert counts(run) == {"done": 1}
     os.kill(int(Path("left").read_text()), signal.SIGKILL)
+
+
+def test_tasks_kept_ahead_are_given_back_while_a_long_one_runs(start: Start, farm: Farm) -> None:
+    quick = ["true"] * 40
+    long = "touch begun; while [ ! -e go ]; do sleep 0.05; done"
+    run = farm.create_run(inputs=[*quick, long, *quick])
+    script = (
+        "import sys; from taskfarm_worker import _courier; _courier.STUCK = 1.0; _courier.HEARTBEAT"
+        " = 1.0; from taskfarm_worker.cli._main import main; sys.exit(main(sys.argv[1:]))"
+    )
+    stuck = subprocess.Popen([sys.executable, "-c", script, "work", run.uuid, "-n", "1"])
+    try:
+        until(Path("begun").exists)
+        other = start("work", run.uuid, "-n", 1)
+        until(lambda: counts(run) == {"done": 80, "computing": 1})
+        Path("go").touch()
+        assert stuck.wait(60) == 0
+        other.communicate(timeout=60)
+    finally:
+        stuck.kill()
+        stuck.wait()
+    assert counts(run) == {"done": 81}
+
+
+def test_what_was_ignored_from_the_start_stays_ignored(farm: Farm) -> None:
+    run = farm.create_run(inputs=["touch begun; while [ ! -e go ]; do sleep 0.05; done"])
+    words = ["nohup", sys.executable, "-m", "taskfarm_worker", "work", run.uuid]
+    with subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as farmer:
+        until(Path("begun").exists)
+        farmer.send_signal(signal.SIGHUP)
+        Path("go").touch()
+        assert farmer.wait(60) == 0
+    assert counts(run) == {"done": 1}

@@ -224,9 +224,12 @@ class Farmer:
             self._begin(hand)
         if self._ends and not self._running and not courier.over and not self.stopped:
             courier.ask()  # the last one at hand has ended: it may have been the run's last
-        self._ends = False
         courier.free = max(1, len(self._free))
-        courier.began = math.inf if self._free else time.monotonic()
+        if self._free:
+            courier.began = math.inf
+        elif self._ends or courier.began == math.inf:  # else nothing has moved since the last look
+            courier.began = time.monotonic()
+        self._ends = False
 
     def _begin(self, hand: InHand) -> None:
         """Begin a task; one whose command cannot be started has failed."""
@@ -377,7 +380,9 @@ class Farmer:
     @contextlib.contextmanager
     def _handling(self) -> Iterator[None]:
         """Hear of signals and of commands that end; both wake the loop."""
-        old = {number: signal.signal(number, self._on_signal) for number in STOPPING}
+        # What is ignored stays ignored: SIGHUP below nohup, SIGINT in the background of a script.
+        heard = [one for one in STOPPING if signal.getsignal(one) != signal.SIG_IGN]
+        old = {number: signal.signal(number, self._on_signal) for number in heard}
         child = signal.signal(signal.SIGCHLD, _nothing)
         wakeup = signal.set_wakeup_fd(self._wake_write, warn_on_full_buffer=False)
         try:
