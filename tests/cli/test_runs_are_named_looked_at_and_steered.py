@@ -45,7 +45,7 @@ def test_a_run_is_meant_by_uuid_prefix_name_last_and_folder(
     assert (said.code, "may be 2 runs" in said.err) == (1, True)
     assert newer.uuid[:12] in said.err
     assert taskfarm("status", "last", "--json").json["uuid"] == newer.uuid
-    for word in ("nothing of the kind", "00000000", "0", "/nowhere"):
+    for word in ("nothing of the kind", "00000000", "0", "/nowhere", "/"):
         said = taskfarm("status", word)
         assert (said.code, said.out) == (1, "")
         assert said.err.startswith("taskfarm: ")

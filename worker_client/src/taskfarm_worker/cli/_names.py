@@ -13,7 +13,7 @@ from .._answers import Json
 from .._connect import Farm
 from .._errors import InvalidArgumentError, NotFoundError
 from .._run import Run
-from ..commands.workdir import find_run
+from ..commands.workdir import CONFIGURATION, find_run
 
 Row = dict[str, Json]
 
@@ -39,7 +39,7 @@ def run_named(farm: Farm, text: str) -> Run:
     """
     if text == "last":
         return _last(farm)
-    if "/" in text or Path(text, "taskfarm.json").exists():
+    if Path(text).is_dir() and ("/" in text or Path(text, CONFIGURATION).exists()):
         return farm.run(find_run(Path(text)))
     digits = text.replace("-", "").lower()
     whole = HEX.fullmatch(digits) is not None
@@ -74,12 +74,13 @@ def rows(farm: Farm, **filters: object) -> Iterator[Row]:
 
 
 def _last(farm: Farm) -> Run:
-    """The run that was created last."""
+    """The run that the user created last; others' are never meant, even where they can be seen."""
+    owner = farm._server.user
     now = datetime.now(timezone.utc)
     for back in LOOK_BACK:
         since = {} if back is None else {"created_after": (now - back).isoformat()}
         newest: Row | None = None
-        for row in rows(farm, **since):
+        for row in rows(farm, **since, owner=owner):
             newest = row
         if newest is not None:
             return Run(farm._server, str(newest["uuid"]))
