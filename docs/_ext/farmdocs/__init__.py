@@ -26,6 +26,7 @@ PARTS = {
     "capacity-measured": capacity.render_measured,
     "commands": commands.render_farm,
     "manageTF": commands.render_client,
+    "taskfarm": commands.render_taskfarm,
     "error-codes": errors.render,
     "figures": figures.render,
     "policy": policy.render,

@@ -5,6 +5,7 @@ import re
 
 from django.core.management import get_commands, load_command_class
 from taskfarm_worker import manage
+from taskfarm_worker.cli import _parser
 
 from .text import block, cell, code, paragraphs, table
 
@@ -40,11 +41,19 @@ def render_client() -> str:
     return describe(client_parser(), heading=False)
 
 
-def describe(parser: argparse.ArgumentParser, *, heading: bool = True) -> str:
+def render_taskfarm() -> str:
+    """All commands of ``taskfarm``."""
+    _, commands = _parser.build()
+    return paragraphs(*(describe(parser, label="taskfarm") for parser in commands.choices.values()))
+
+
+def describe(
+    parser: argparse.ArgumentParser, *, heading: bool = True, label: str = "command"
+) -> str:
     """One command: what it does, how it is called, its options."""
     name = parser.prog.split()[-1]
     return paragraphs(
-        f"(command-{name.lower()})=\n### `{parser.prog}`" if heading else "",
+        f"({label}-{name.lower()})=\n### `{parser.prog}`" if heading else "",
         (parser.description or "").strip(),
         block("text", usage(parser)),
         table(("option", "meaning"), rows(parser)),

@@ -104,7 +104,7 @@ class Batch:
     plain: int
     told: int
     ended: list[Key]
-    progress: tuple[Key, float] | None
+    progress: dict[Key, float]
     want: int
     holding: bool
     more: bool
@@ -121,6 +121,7 @@ class Courier:
         armed: whether the courier knows that there is something to send.
         full: so many plain reports are not kept waiting.
         began: when the present task was begun; infinite between tasks.
+        free: tasks that could be begun at once while none is in the inbox.
         stale: reports that came too late.
         error: why the courier has given up.
     """
@@ -135,6 +136,7 @@ class Courier:
         patience: float = 3600.0,
         time_left: Callable[[], float] | None = None,
         alive: Callable[[], bool] = lambda: True,
+        on_news: Callable[[], None] = lambda: None,
     ) -> None:
         """Prepare; `start` begins.
 
@@ -146,6 +148,8 @@ class Courier:
             patience: seconds for which a server that is away is waited for.
             time_left: seconds until the batch job ends.
             alive: whether those for whom this process works still exist.
+            on_news: called, from the courier's thread, when there is something to take, to drop
+                or to hear; for a worker that waits for other things, too.
         """
         self.inbox: deque[InHand] = deque()
         self.plain: list[Key] = []
@@ -155,6 +159,7 @@ class Courier:
         self.armed = False
         self.full: float = FULL
         self.began = math.inf
+        self.free = 1
         self.stale = 0
         self.error: TaskFarmError | None = None
         self._server = server.impatient()
@@ -163,7 +168,8 @@ class Courier:
         self._promised = heartbeat
         self._time_left = time_left
         self._alive = alive
-        self._progress: tuple[Key, float] | None = None
+        self._on_news = on_news
+        self._progress: dict[Key, float] = {}
         self._held: set[Key] = set()
         self._bell = threading.Condition()
         self._hurry = threading.Event()
@@ -242,6 +248,40 @@ class Courier:
             raise self.error
         return None
 
+    def poll(self) -> InHand | None:
+        """Take a task, without waiting for one.
+
+        Returns:
+            a task; None when there is none now, or (see `over`) never again.
+
+        Raises:
+            TaskFarmError: the server refused or stayed away.
+        """
+        if self.error is not None:
+            raise self.error
+        try:
+            hand = self.inbox.popleft()
+        except IndexError:
+            with self._bell:
+                if not self._idle:
+                    self._idle = True
+                    self._bell.notify_all()
+            return None
+        self._idle = False
+        return hand
+
+    def ask(self) -> None:
+        """Ask for tasks at once, and report by the way: whoever works has nothing left to do."""
+        with self._bell:
+            self._not_before = 0.0
+            self._due = time.monotonic()
+            self._bell.notify_all()
+
+    @property
+    def over(self) -> bool:
+        """Whether there will be no more tasks."""
+        return not self.inbox and (self._over or self._stopping)
+
     def _left(self) -> float:
         """Seconds until the batch job ends; infinite when nobody knows."""
         return self._time_left() if self._time_left is not None else math.inf
@@ -283,7 +323,7 @@ class Courier:
             key: the task's number and the attempt's.
             percent: how much of it is done.
         """
-        self._progress = (key, percent)
+        self._progress[key] = percent
         if not self.armed:
             self.arm()
 
@@ -349,8 +389,7 @@ class Courier:
         return min(when, self._not_before) if wants else when
 
     def _something_to_say(self) -> bool:
-        progress = self._progress
-        return bool(self.plain or self.told or (progress and progress[0] in self._held))
+        return bool(self.plain or self.told or any(key in self._held for key in [*self._progress]))
 
     def _exchange(self) -> None:
         """Make one exchange, and see what the answer brings."""
@@ -385,10 +424,9 @@ class Courier:
         others = [report for report in told if report.key in held]
         ended = done + [report.key for report in others]
         texts = [report.text for report in others]
-        progress = self._progress
-        if progress is not None and progress[0] in held and progress[0] not in set(ended):
-            (task, attempt), percent = progress
-            body = {"task": task, "attempt": attempt, "percentCompleted": percent}
+        progress = dict(self._progress)
+        for key in held.intersection(progress).difference(ended):
+            body = {"task": key[0], "attempt": key[1], "percentCompleted": progress[key]}
             texts.append(json.dumps(body))
         now = time.monotonic()
         holding = self._doubt or self._say_holding or now >= self._beat
@@ -434,7 +472,7 @@ class Courier:
         if self._bytes_per_task * ahead > MOST_BYTES:
             ahead = int(MOST_BYTES / self._bytes_per_task)
         if not self.inbox and busy < 0:
-            ahead = max(ahead, 1)
+            ahead = max(ahead, self.free)
         return max(0, ahead - len(self.inbox))
 
     def _confirmed(self, batch: Batch) -> None:
@@ -442,8 +480,9 @@ class Courier:
         self._held.difference_update(batch.ended)
         del self.plain[: batch.plain]
         del self.told[: batch.told]
-        if self._progress is batch.progress:
-            self._progress = None
+        for key, percent in batch.progress.items():
+            if self._progress.get(key) == percent:
+                self._progress.pop(key, None)
         if self._retrying is not None:
             self._retrying.succeeded("The exchange with the server")
             self._retrying = None
@@ -476,6 +515,7 @@ class Courier:
                 self._stopping = True
                 self.inbox.clear()
             self._bell.notify_all()
+        self._on_news()
 
     def _put(self, tasks: list[dict[str, Json]]) -> None:
         """Put new tasks into the inbox; those that are in hand already may be handed out again."""
@@ -556,9 +596,9 @@ class Courier:
             self._refused = key = self.told[0].key
             self.told[0] = refused(key, str(error))
             log.error("Task %d: %s", key[0], error)
-        elif batch.progress is not None:
-            log.error("Progress of task %d: %s", batch.progress[0][0], error)
-            self._progress = None
+        elif batch.progress:
+            log.error("Progress of task %d: %s", min(batch.progress)[0], error)
+            self._progress.clear()
         else:
             self._give_up(error)
         self.ring()
@@ -585,6 +625,7 @@ class Courier:
             self.error = error
             self.inbox.clear()
             self._bell.notify_all()
+        self._on_news()
 
     def _sign_off(self) -> None:
         """Say good-bye, so that what is held waits again at once."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -47,22 +48,24 @@ def stream(server: ServerSession, path: str) -> Iterator[Row]:
             raise UnexpectedAnswerError(f"GET {answer.url}: cut off: {error}.") from None
 
 
-def pages(server: ServerSession, path: str) -> Iterator[Row]:
+def pages(server: ServerSession, path: str, most: int = sys.maxsize) -> Iterator[Row]:
     """Go through a list that comes in pages.
 
     Args:
         server: the connection.
         path: of the first page, which has a query.
+        most: how many pages.
 
     Yields:
         row after row.
     """
     start = path.split("?")[0] + "?"
-    while path:
+    while path and most > 0:
         body = json_object(server.call(Call("GET", path)))
         yield from body.get("data", [])
         following = str(body.get("next") or "")
         path = following[following.find(start) :] if start in following else ""
+        most -= 1
 
 
 def save(server: ServerSession, path: str, file: Path) -> int:
@@ -99,12 +102,26 @@ def _save_lines(server: ServerSession, path: str, part: Path, suffix: str) -> in
     call = Call("GET", f"{path}?as={suffix[1:]}", stream=True, slow=True)
     with server.call(call) as answer, part.open("wb") as output:
         try:
+            quoted = False
             for piece in answer.iter_content(chunk_size=65536):
-                count += piece.count(b"\n")
+                if suffix == ".csv":
+                    ends, quoted = _ends_of_rows(piece, quoted)
+                    count += ends
+                else:
+                    count += piece.count(b"\n")
                 output.write(piece)
         except requests.RequestException as error:
             raise UnexpectedAnswerError(f"GET {answer.url}: cut off: {error}.") from None
     return count
+
+
+def _ends_of_rows(piece: bytes, quoted: bool) -> tuple[int, bool]:
+    """Count the rows that end in a piece of CSV: a line break within quotes ends none."""
+    ends = 0
+    for index, text in enumerate(piece.split(b'"')):
+        quoted ^= index > 0
+        ends += 0 if quoted else text.count(b"\n")
+    return ends, quoted
 
 
 def _save_parquet(server: ServerSession, path: str, part: Path, suffix: str) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -134,12 +135,20 @@ class Run:
             return _work.work_here(job)
         return _work.work_in_processes(job, processes)
 
-    def append(self, inputs: Iterable[Json] | None = None, *, tasks: int | None = None) -> int:
+    def append(
+        self,
+        inputs: Iterable[Json] | None = None,
+        *,
+        tasks: int | None = None,
+        key: str | None = None,
+    ) -> int:
         """Add tasks to an open run; their numbers continue.
 
         Args:
             inputs: one JSON value per new task, any iterable; it is sent piece by piece.
             tasks: how many tasks without an input to add, in place of inputs.
+            key: a name for this addition. Several processes that make the same one under the same
+                name add its tasks once.
 
         Returns:
             how many tasks were added.
@@ -151,13 +160,17 @@ class Run:
         """
         if (inputs is None) == (tasks is None):
             raise InvalidArgumentError("Give either inputs or tasks.")
+        key = key or uuid4().hex
         if inputs is None:
-            return self._append(f'"numTasks": {_whole(tasks, "tasks")}')
-        return sum(self._append(f'"inputs": [{",".join(texts)}]') for texts in chunks(inputs))
+            return self._append(f'"numTasks": {_whole(tasks, "tasks")}', key)
+        return sum(
+            self._append(f'"inputs": [{",".join(texts)}]', f"{key}-{index}")
+            for index, texts in enumerate(chunks(inputs))
+        )
 
-    def _append(self, what: str) -> int:
+    def _append(self, what: str, key: str) -> int:
         """Add some tasks. It may be repeated: the server knows the key, and adds them once."""
-        content = f'{{{what}, "key": "{uuid4().hex}"}}'.encode()
+        content = f'{{{what}, "key": {json.dumps(key)}}}'.encode()
         path = f"runs/{self.uuid}/tasks"
         call = Call("POST", path, content=content, slow=True, repeat=Repeat.FREELY)
         return int(member(self._server.call(call), "tasks"))
@@ -167,6 +180,10 @@ class Run:
     def info(self) -> dict[str, Json]:
         """All that the server tells about the run."""
         return json_object(self._server.call(Call("GET", f"runs/{self.uuid}")))
+
+    def policy(self) -> dict[str, Json]:
+        """All options of the run's policy, as the server names them."""
+        return json_object(self._server.call(Call("GET", f"runs/{self.uuid}/policy")))
 
     @property
     def progress(self) -> Progress:
@@ -236,6 +253,18 @@ class Run:
         """
         call = Call("GET", f"runs/{self.uuid}/failures/groups")
         return list(json_object(self._server.call(call))["data"])
+
+    def tasks(self, status: str | None = None) -> Iterator[Row]:
+        """Go through the tasks, by number.
+
+        Args:
+            status: only those in this state.
+
+        Yields:
+            per task a dictionary with `task`, `status`, `percentCompleted`, `attempt` and so on.
+        """
+        only = f"&status={status}" if status else ""
+        return _rows.pages(self._server, f"runs/{self.uuid}/tasks?limit=1000{only}")
 
     def attempts(self) -> Iterator[Row]:
         """Go through all attempts that have ended, by task and attempt.

@@ -233,6 +233,11 @@ class ServerSession:
             self._renew(spent="")
         return self._token
 
+    @property
+    def user(self) -> str | None:
+        """The name of the user, where it is known: a token alone does not tell."""
+        return self._credentials.user
+
     def impatient(self, *, sharing: bool = False) -> ServerSession:
         """Make a copy that tries each call once.
 

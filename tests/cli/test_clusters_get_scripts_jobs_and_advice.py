@@ -1,0 +1,134 @@
+"""`launch` and `advise`: scripts for batch systems, jobs through PSI/J, and how many are needed."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from taskfarm_worker import Farm, InvalidArgumentError, Progress
+from taskfarm_worker.commands.advice import advise
+from taskfarm_worker.commands.jobs import wanted
+
+from tests.cli.conftest import Said, counts
+
+Call = Callable[..., Said]
+
+
+def shellcheck(script: str) -> None:
+    """Hold a script against the linter of shell scripts."""
+    done = subprocess.run(
+        [Path(sys.executable).with_name("shellcheck"), "--severity=warning", "-"],
+        input=script,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize("executor", ["slurm", "pbs", "lsf", "flux", "local"])
+@pytest.mark.parametrize("nodes", [1, 4])
+def test_scripts_are_sound(taskfarm: Call, farm: Farm, executor: str, nodes: int) -> None:
+    run = farm.create_run(inputs=["true"], name="tiles of 'May'")
+    shape = ("--jobs", 3 if nodes == 1 else 1, "--nodes", nodes, "--proc", 16, "--time", "4:00:00")
+    said = taskfarm("launch", run.uuid, "--print", "--executor", executor, *shape, "--grace", 90)
+    assert said.code == 0, said.err
+    shellcheck(said.out)
+    # Farmers end themselves in time wherever the batch system gives no warning.
+    assert f"work {run.uuid} --proc 16" in said.out
+    assert f"--timeout {4 * 3600 - 180}s" in said.out
+
+
+def test_a_slurm_array_replaces_its_shell_and_gets_the_signal(taskfarm: Call, farm: Farm) -> None:
+    run = farm.create_run(1, template="true")
+    shape = ("--jobs", 20, "--proc", 32, "--time", "1-00:00", "--queue", "long", "--set", "qos=low")
+    lines = taskfarm("launch", run.uuid, "--print", *shape).lines
+    for line in (
+        "#SBATCH --array=1-20", "#SBATCH --time=24:00:00", "#SBATCH --signal=B:USR1@60",
+        "#SBATCH --cpus-per-task=32", "#SBATCH --partition=long", "#SBATCH --qos=low",
+    ):  # fmt: skip
+        assert line in lines
+    assert lines[-1].startswith("exec ")
+    assert Path(f"taskfarm_{run.uuid[:12]}").is_dir()  # Slurm does not make it for its output
+
+
+def test_the_local_script_hands_signals_on(
+    taskfarm: Call, farm: Farm, start: Callable[..., object]
+) -> None:
+    run = farm.create_run(inputs=["echo $PROC_NUMBER >> out"] * 4)
+    script = taskfarm("launch", run.uuid, "--print", "--executor", "local", "--jobs", 2).out
+    subprocess.run(["bash", "-c", script], check=True, capture_output=True, timeout=120)
+    assert counts(run) == {"done": 4}
+
+
+def test_jobs_are_submitted_through_psij(process: Call, farm: Farm) -> None:
+    pytest.importorskip("psij")
+    run = farm.create_run(inputs=["echo $TASKFARM_TASK > out_$TASKFARM_TASK"] * 6)
+    said = process("launch", run.uuid, "--executor", "local", "--jobs", 2, "-n", 1, "-w", "w")
+    assert (said.code, len(said.lines)) == (0, 2), said.err
+    assert run.wait(60).done == 6
+    refused = process("launch", run.uuid, "--executor", "paper")
+    assert (refused.code, "no executor 'paper'" in refused.err) == (1, True)
+
+
+def test_elastic_jobs_follow_the_backlog_to_its_end(process: Call, farm: Farm) -> None:
+    pytest.importorskip("psij")
+    run = farm.create_run(inputs=["true"] * 8)
+    elastic = ("--elastic", "--min", 1, "--max", 2, "--interval", 0.2)
+    said = process("launch", run.uuid, "--executor", "local", *elastic, "-n", 2, "-w", "w")
+    assert (said.code, said.lines[-1]) == (0, "The run is over."), said.err
+    assert counts(run) == {"done": 8}
+
+
+def test_elastic_jobs_that_do_not_start_are_not_submitted_for_ever(
+    process: Call, farm: Farm
+) -> None:
+    pytest.importorskip("psij")
+    run = farm.create_run(3)  # without commands: every farmer ends at once with an error
+    elastic = ("--elastic", "--min", 1, "--max", 1, "--interval", 0.2)
+    said = process("launch", run.uuid, "--executor", "local", *elastic, "-w", "w")
+    assert (said.code, "failed to start" in said.err) == (1, True), said.err
+    assert 3 <= len(said.lines) <= 5
+    assert counts(run) == {"waiting": 3}
+
+
+def test_how_many_jobs_a_backlog_asks_for() -> None:
+    def backlog(waiting: int, state: str = "active", computing: int = 0) -> Progress:
+        return Progress(state, 100, waiting, computing, 0, 0, 0, 0.0)
+
+    assert wanted(backlog(100), 8, 1, 50) == 13
+    assert wanted(backlog(1000), 8, 1, 50) == 50
+    assert wanted(backlog(1), 8, 3, 50) == 3
+    assert wanted(backlog(0, computing=9), 8, 1, 50) == 2
+    assert wanted(backlog(0, "finished"), 8, 1, 50) == 0
+    assert wanted(backlog(100, "paused"), 8, 1, 50) == 0
+
+
+def test_advice_is_rate_arithmetic_with_a_range() -> None:
+    told = advise([100.0] * 50, left=3600, seconds=24 * 3600, proc=10, job_seconds=3600)
+    # 3600 x 100 s = 100 core hours. A job does 10 x (3600 - 20 - 50) s.
+    assert told.core_hours == (100, 100, 100)
+    assert (told.jobs, told.fewest) == (11, 11)
+    assert told.together == 1  # 24 jobs fit one after the other
+    wide = advise([10.0, 200.0] * 25, left=3600, seconds=7200, proc=10, job_seconds=3600)
+    assert wide.fewest < wide.jobs
+    assert wide.together == -(-wide.jobs // 2)
+    for wrong in ([], [1.0]):
+        with pytest.raises(InvalidArgumentError, match="Too little"):
+            advise(wrong, 1, 3600, 1, None)
+    with pytest.raises(InvalidArgumentError, match="too short"):
+        advise([7200.0] * 9, 10, 86400, 1, 3600)
+
+
+def test_advice_is_based_on_the_runs_own_times(taskfarm: Call, process: Call, farm: Farm) -> None:
+    run = farm.create_run(inputs=["sleep 0.1"] * 6)
+    assert "Too little" in taskfarm("advise", run.uuid, "--by", "+2h").err
+    assert process("work", run.uuid).code == 0
+    assert taskfarm("advise", run.uuid, "--by", "+2h").out == "Nothing is left to be done.\n"
+    run.restart(everything=True)
+    told = taskfarm("advise", run.uuid, "--by", "+2h", "--json").json
+    assert (told["measured"], told["left"], told["jobs"]) == (6, 6, 1)
+    assert told["mean"][0] >= 0.1
+    lines = taskfarm("advise", run.uuid, "--by", "+2h", "-n", 4).lines
+    assert lines[-1].startswith(f"taskfarm launch {run.uuid} --executor slurm --jobs 1 --proc 4")

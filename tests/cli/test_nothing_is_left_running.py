@@ -1,0 +1,154 @@
+"""How commands are ended: by their timeout, by signals, the end of a farm, a cancelled run."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from taskfarm_worker import Farm
+
+from tests.cli.conftest import Said, counts, until
+
+Start = Callable[..., "subprocess.Popen[str]"]
+
+STUBBORN = "trap '' TERM; sleep 1000 & echo $! $$ > pids_$TASKFARM_TASK.part; mv pids_$TASKFARM_TASK.part pids_$TASKFARM_TASK; wait; sleep 1000"  # noqa: E501
+"""A command that heeds nothing but SIGKILL, nor does its child."""
+
+
+def alive(file: str) -> list[int]:
+    """Which of the processes in a file still run."""
+    pids = [int(one) for one in Path(file).read_text().split()]
+    return [pid for pid in pids if running(pid)]
+
+
+def running(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def both_begun() -> bool:
+    return Path("pids_0").exists() and Path("pids_1").exists()
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGUSR1, 75), (signal.SIGTERM, 143), (signal.SIGINT, 130)]
+)
+def test_a_signal_ends_all_groups_and_gives_their_tasks_back(
+    start: Start, farm: Farm, number: int, code: int
+) -> None:
+    run = farm.create_run(inputs=[STUBBORN, STUBBORN, "true"])
+    farmer = start("work", run.uuid, "--proc", 2, "--grace", 0.5)
+    until(both_begun)
+    farmer.send_signal(number)
+    _, err = farmer.communicate(timeout=60)
+    assert farmer.returncode == code, err
+    assert (alive("pids_0"), alive("pids_1")) == ([], [])
+    assert counts(run) == {"waiting": 3}
+    assert {row["outcome"] for row in run.attempts()} == {"released"}
+
+
+def test_a_farm_ends_in_time(start: Start, farm: Farm) -> None:
+    run = farm.create_run(inputs=[STUBBORN, STUBBORN])
+    farmer = start("work", run.uuid, "--proc", 2, "--grace", 0.5, "--timeout", 3)
+    _, err = farmer.communicate(timeout=60)
+    assert (farmer.returncode, "its time was up" in err) == (75, True)
+    assert not any(alive(file.name) for file in Path().glob("pids_?"))
+    assert counts(run) == {"waiting": 2}
+
+
+def test_a_task_that_takes_too_long_is_killed_with_all_of_its_group(
+    process: Callable[..., Said], farm: Farm
+) -> None:
+    Path("work.tasks").write_text(f"{STUBBORN}\nsleep 0.2\n")
+    said = process("run", "work.tasks", "--proc", 2, "--task-timeout", 1, "--grace", 0.5)
+    assert said.code == 3, said.err
+    assert alive("pids_0") == []
+    run = farm.run(json.loads(Path("work.tasks_workdir/taskfarm.json").read_text())["run"])
+    assert counts(run) == {"done": 1, "failed": 1}
+    last = next(iter(run.attempts()))
+    assert last["outcome"] in ("failed", "timeout")
+    if last["outcome"] == "failed":  # the farmer's clock was ahead of the server's
+        assert "timeout after 1 s" in last["error"]
+
+
+def test_a_cancelled_run_ends_its_commands(start: Start, farm: Farm) -> None:
+    run = farm.create_run(inputs=[STUBBORN, STUBBORN], heartbeat=1)
+    farmer = start("work", run.uuid, "--proc", 2, "--grace", 0.5)
+    until(both_begun)
+    run.cancel("wrong")
+    _, err = farmer.communicate(timeout=60)
+    assert farmer.returncode == 0, err
+    assert (alive("pids_0"), alive("pids_1")) == ([], [])
+    assert counts(run) == {"cancelled": 2}
+
+
+def test_finish_lets_commands_end_and_a_second_signal_does_not(start: Start, farm: Farm) -> None:
+    command = "touch begun_$TASKFARM_TASK; while [ ! -e go ]; do sleep 0.05; done"
+    run = farm.create_run(inputs=[command, command, "true"])
+    farmer = start("work", run.uuid, "--proc", 1, "--on-signal", "finish")
+    until(Path("begun_0").exists)
+    farmer.send_signal(signal.SIGUSR1)
+    Path("go").touch()
+    farmer.communicate(timeout=60)
+    assert farmer.returncode == 75
+    assert counts(run) == {"done": 1, "waiting": 2}
+
+
+def test_progress_is_printed_or_written(start: Start, farm: Farm) -> None:
+    wait = "while [ ! -e go ]; do sleep 0.05; done"
+    spoken = f"echo 'taskfarm: 40%'; {wait}"
+    written = f"echo 60 >&$TASKFARM_PROGRESS_FD; {wait}"
+    run = farm.create_run(inputs=[spoken, written])
+    farmer = start("work", run.uuid, "--proc", 2)
+    until(lambda: [row["percentCompleted"] for row in run.tasks()] == [40, 60])
+    Path("go").touch()
+    farmer.communicate(timeout=60)
+    assert counts(run) == {"done": 2}
+
+
+def test_what_a_command_leaves_in_the_background_is_no_reason_to_wait(
+    process: Callable[..., Said], farm: Farm
+) -> None:
+    run = farm.create_run(inputs=["sleep 1000 & echo $! > left"])
+    assert process("work", run.uuid).code == 0
+    assert counts(run) == {"done": 1}
+    os.kill(int(Path("left").read_text()), signal.SIGKILL)
+
+
+def test_tasks_kept_ahead_are_given_back_while_a_long_one_runs(start: Start, farm: Farm) -> None:
+    quick = ["true"] * 40
+    long = "touch begun; while [ ! -e go ]; do sleep 0.05; done"
+    run = farm.create_run(inputs=[*quick, long, *quick])
+    script = (
+        "import sys; from taskfarm_worker import _courier; _courier.STUCK = 1.0; _courier.HEARTBEAT"
+        " = 1.0; from taskfarm_worker.cli._main import main; sys.exit(main(sys.argv[1:]))"
+    )
+    stuck = subprocess.Popen([sys.executable, "-c", script, "work", run.uuid, "-n", "1"])
+    try:
+        until(Path("begun").exists)
+        other = start("work", run.uuid, "-n", 1)
+        until(lambda: counts(run) == {"done": 80, "computing": 1})
+        Path("go").touch()
+        assert stuck.wait(60) == 0
+        other.communicate(timeout=60)
+    finally:
+        stuck.kill()
+        stuck.wait()
+    assert counts(run) == {"done": 81}
+
+
+def test_what_was_ignored_from_the_start_stays_ignored(farm: Farm) -> None:
+    run = farm.create_run(inputs=["touch begun; while [ ! -e go ]; do sleep 0.05; done"])
+    words = ["nohup", sys.executable, "-m", "taskfarm_worker", "work", run.uuid]
+    with subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as farmer:
+        until(Path("begun").exists)
+        farmer.send_signal(signal.SIGHUP)
+        Path("go").touch()
+        assert farmer.wait(60) == 0
+    assert counts(run) == {"done": 1}

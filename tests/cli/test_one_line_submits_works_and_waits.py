@@ -1,0 +1,205 @@
+"""`taskfarm run`: what it does, what it leaves in its folder, and how it goes on."""
+
+import itertools
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from taskfarm_worker import Farm
+
+from tests.cli.conftest import Said, counts
+
+Call = Callable[..., Said]
+
+LIST = """\
+# a comment
+
+echo "tile $PROC_NUMBER of $TASKFARM_RUN"; echo trouble >&2
+true
+sh -c 'exit 7'
+kill -SEGV $$
+/nonexistent/program --option
+"""
+
+
+def test_a_list_is_worked_on_with_logs_and_exit_codes(process: Call, farm: Farm) -> None:
+    Path("work.tasks").write_text(LIST)
+    said = process("run", "work.tasks", "--proc", 3)
+    assert said.code == 3, said.err
+    assert said.out == "work.tasks: finished, 40.0 %, 2 done, 3 failed\n"
+    folder = Path("work.tasks_workdir")
+    uuid = json.loads((folder / "taskfarm.json").read_text())["run"]
+    assert (folder / "logs/log_0").read_text() == f"tile 0 of {uuid}\ntrouble\n"
+    assert (folder / "logs/log_1").read_text() == ""
+    run = farm.run(uuid)
+    assert run.info()["name"] == "work.tasks"
+    failed = {row["task"]: row for row in run.failures()}
+    assert {number: row["exitCode"] for number, row in failed.items()} == {2: 7, 3: -11, 4: 127}
+    assert failed[3]["error"].splitlines() == ["$ kill -SEGV $$", "killed by SIGSEGV"]
+    (first, second) = run.results()
+    assert first["output"]["seconds"] >= first["output"]["cpu"] >= 0
+    assert second["output"]["slot"] in (1, 2, 3)
+    attempts = {row["task"]: row for row in run.attempts()}
+    assert (attempts[0]["exitCode"], attempts[0]["log"]) == (0, f"tile 0 of {uuid}\ntrouble\n")
+
+
+def test_it_goes_on_in_the_same_folder_without_an_option_repeated(
+    process: Call, taskfarm: Call, farm: Farm
+) -> None:
+    Path("rows.csv").write_text("tile,dem\n4,a b.nc\n5,c.nc\n")
+    command = "test -e mended && echo {tile:raw} {dem} > tile_{task:02d}.txt"
+    first = process("run", "rows.csv", "--command", command, "-n", 2, "-w", "folder", "--grace", 2)
+    assert first.code == 3
+    Path("mended").touch()
+    assert taskfarm("restart", "folder", "--status", "failed").code == 0
+    again = process("run", "--workdir", "folder")
+    assert (again.code, again.out) == (0, "rows.csv: finished, 100.0 %, 2 done\n"), again.err
+    assert Path("tile_00.txt").read_text() == "4 a b.nc\n"
+    assert Path("tile_01.txt").read_text() == "5 c.nc\n"
+    settings = json.loads(Path("folder/taskfarm.json").read_text())
+    assert (settings["proc"], settings["grace"]) == (2, 2)
+    # What the first attempt has said is kept beside the log of the second.
+    assert Path("folder/logs/log_0.1").exists()
+    assert process("run", "--workdir", "folder").code == 0
+
+
+def test_tasks_are_added_at_the_end_of_the_list_and_nowhere_else(process: Call, farm: Farm) -> None:
+    tasks = Path("work.tasks")
+    tasks.write_text("echo one\n")
+    assert process("run", tasks).code == 0
+    tasks.write_text("echo one\necho two\necho three\n")
+    assert process("run", tasks).code == 0
+    logs = Path("work.tasks_workdir/logs")
+    assert [(logs / f"log_{n}").read_text() for n in range(3)] == ["one\n", "two\n", "three\n"]
+    assert (logs / "log_0").stat().st_mtime_ns < (logs / "log_1").stat().st_mtime_ns
+    tasks.write_text("echo zero\necho one\n")
+    said = process("run", tasks)
+    assert (said.code, "not the list" in said.err) == (1, True)
+
+
+def test_several_farmers_share_a_list_that_none_has_submitted_yet(
+    start: Callable[..., object], farm: Farm
+) -> None:
+    Path("work.tasks").write_text("".join(f"echo {n} >> out_{n}\n" for n in range(60)))
+    farmers = [start("run", "work.tasks", "--proc", 2) for _ in range(3)]
+    ends = [one.communicate(timeout=120) for one in farmers]
+    assert [one.returncode for one in farmers] == [0, 0, 0], ends
+    assert sorted(path.read_text() for path in Path().glob("out_*")) == sorted(
+        f"{n}\n" for n in range(60)
+    )
+    uuid = json.loads(Path("work.tasks_workdir/taskfarm.json").read_text())["run"]
+    assert counts(farm.run(uuid)) == {"done": 60}
+    assert [run.uuid for run in farm.runs(name="work.tasks")].count(uuid) == 1
+
+
+def test_a_command_knows_what_it_is(process: Call, taskfarm: Call) -> None:
+    Path("in.ndjson").write_text(json.dumps({"n": 1, "text": "ä"}) + "\n")
+    command = "env | grep -e TASKFARM -e PROC_N | sort; ps -o pgid= -p $$; echo $$; cat"
+    assert process("run", "in.ndjson", "--command", command, "-w", "w").code == 0
+    lines = Path("w/logs/log_0").read_text().splitlines()
+    said = dict(line.split("=", 1) for line in lines if "=" in line)
+    run = json.loads(Path("w/taskfarm.json").read_text())["run"]
+    assert said["PROC_NUMBER"] == said["TASKFARM_TASK"] == "0"
+    assert (said["TASKFARM_RUN"], said["TASKFARM_ATTEMPT"]) == (run, "1")
+    assert json.loads(said["TASKFARM_INPUT"]) == {"n": 1, "text": "ä"}
+    assert len(said["TASKFARM_WORKER"]) == 32
+    group, leader = lines[-2:]
+    assert group.strip() == leader  # a group of its own, and nothing to read on its input
+
+
+def test_an_input_too_long_for_an_environment_is_in_a_file(process: Call) -> None:
+    Path("in.ndjson").write_text(json.dumps({"text": "x" * 200_000}) + "\n")
+    command = 'wc -c < "$TASKFARM_INPUT_FILE"; echo "[$TASKFARM_INPUT]"'
+    assert process("run", "in.ndjson", "--command", command, "-w", "w").code == 0
+    assert Path("w/logs/log_0").read_text() == f"{len(json.dumps({'text': 'x' * 200_000}))}\n[]\n"
+
+
+def test_long_tasks_come_first_by_a_column_and_by_an_earlier_run(
+    process: Call, taskfarm: Call, farm: Farm
+) -> None:
+    Path("in.csv").write_text("name,size\na,1\nb,3\nc,2\n")
+    ordered = ("--command", "echo {name}", "--order", "cost", "-n", 1)
+    assert process("run", "in.csv", *ordered, "--cost", "size", "-w", "w").code == 0
+    assert [Path(f"w/logs/log_{n}").read_text() for n in range(3)] == ["b\n", "c\n", "a\n"]
+    lists = Path("in.tasks")
+    lists.write_text("sleep 0.01; echo a\nsleep 0.5; echo b\nsleep 0.2; echo c\n")
+    assert process("run", lists, "-n", 3, "-w", "first").code == 0
+    assert process("run", lists, "--order", "cost", "--like", "first", "-w", "second").code == 0
+    assert [Path(f"second/logs/log_{n}").read_text() for n in range(3)] == ["b\n", "c\n", "a\n"]
+    # Times are found by place in the list, although that run was in another order itself.
+    third = taskfarm("submit", lists, "--order", "cost", "--like", "second", "--quiet")
+    assert third.code == 0, third.err
+    assert process("work", third.lines[0], "-w", "third").code == 0
+    assert Path("third/logs/log_0").read_text() == "b\n"
+    assert "either --cost" in taskfarm("submit", lists, "--order", "cost").err
+    assert "no column" in taskfarm("submit", lists, "--order", "cost", "--cost", "x").err
+
+
+def test_a_run_without_commands_is_not_spoilt(process: Call, farm: Farm) -> None:
+    run = farm.create_run(5)
+    said = process("work", run.uuid)
+    assert (said.code, "no command" in said.err) == (1, True)
+    assert counts(run) == {"waiting": 5}
+
+
+def test_a_folder_that_cannot_be_written_fails_no_task(process: Call, farm: Farm) -> None:
+    run = farm.create_run(inputs=["true"] * 5)
+    Path("w/logs/log_0").mkdir(parents=True)
+    said = process("work", run.uuid, "-w", "w", "-n", 1)
+    assert (said.code, "cannot be written" in said.err) == (1, True)
+    assert counts(run) == {"waiting": 5}
+
+
+def test_files_of_pytaskfarmer_and_a_timeline_are_written_on_demand(
+    process: Call, taskfarm: Call, farm: Farm
+) -> None:
+    Path("work.tasks").write_text("sleep 0.3\nfalse\necho  two   words\n")
+    process("run", "work.tasks", "--proc", 2)
+    folder = Path("work.tasks_workdir")
+    taskfarm("restart", folder, "--tasks", "2", "--status", "done")
+    said = taskfarm("files", folder)
+    assert (said.code, len(said.lines)) == (0, 4), said.err
+    assert (folder / "toprocess").read_text() == "2 echo two words\n"
+    assert (folder / "finished").read_text() == "0 sleep 0.3\n"
+    assert (folder / "failed").read_text() == "1 false\n"
+    told = json.loads((folder / "timeline.json").read_text())
+    assert json.loads(taskfarm("timeline", folder).out) == told
+    check_trace(told)
+    tasks = {event["name"]: event for event in told if event["ph"] == "X"}
+    assert tasks.keys() == {"sleep 0.3", "false", "echo  two   words"}
+    assert 300_000 <= tasks["sleep 0.3"]["dur"] < 60_000_000
+    assert (tasks["false"]["cat"], tasks["false"]["args"]["exitCode"]) == ("failed", 1)
+    # Two at a time: one of the others ran beside the long one, so in another lane.
+    assert tasks["sleep 0.3"]["tid"] != tasks["false"]["tid"]
+
+
+def test_a_timeline_of_python_functions_has_lanes_without_overlaps(
+    taskfarm: Call, farm: Farm
+) -> None:
+    run = farm.create_run(40)
+    run.work(lambda task: None, processes=2)
+    told = json.loads(taskfarm("timeline", run.uuid).out)
+    check_trace(told)
+    assert {event["name"] for event in told if event["ph"] == "X"} == {
+        f"task {n}" for n in range(40)
+    }
+
+
+def check_trace(events: list[dict[str, Any]]) -> None:
+    """Hold events against the Trace Event Format, as its readers do."""
+    named = {(e["pid"], e["tid"]) for e in events if e["name"] == "thread_name"}
+    lanes: dict[tuple[int, int], list[tuple[float, float]]] = {}
+    for event in events:
+        assert event["ph"] in ("X", "M")
+        assert isinstance(event["pid"], int)
+        assert isinstance(event["tid"], int)
+        if event["ph"] == "X":
+            assert event["ts"] > 0
+            assert event["dur"] >= 0
+            key = event["pid"], event["tid"]
+            assert key in named
+            lanes.setdefault(key, []).append((event["ts"], event["ts"] + event["dur"]))
+    for spans in lanes.values():
+        spans.sort()
+        assert all(first[1] <= second[0] + 1 for first, second in itertools.pairwise(spans))

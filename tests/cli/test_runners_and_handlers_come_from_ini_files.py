@@ -1,0 +1,263 @@
+"""Runners and tasklist handlers: those of PyTaskFarmer, ours, and other people's."""
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from taskfarm_worker import ConfigurationError, Farm, InvalidArgumentError
+from taskfarm_worker.commands import atlas
+from taskfarm_worker.commands.named import runner_named
+from taskfarm_worker.commands.tasklists import handled, product_of
+from taskfarmer.runners import BasicRunner, ShifterRunner
+from taskfarmer.task import ListTaskList
+
+from tests.cli.conftest import Said, counts
+
+Call = Callable[..., Said]
+
+ECHO = """\
+#!/bin/sh
+printf '<%s>' "$@"; echo
+"""
+
+
+@pytest.fixture
+def tools(here: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Stand-ins for container tools and ATLAS software, which print how they are called."""
+    folder = here / "bin"
+    folder.mkdir()
+    for name in ("shifter", "apptainer", "docker", "podman"):
+        (folder / name).write_text(ECHO)
+        (folder / name).chmod(0o755)
+    monkeypatch.setenv("PATH", str(folder), prepend=":")
+    return folder
+
+
+def words(folder: str, number: int = 0) -> list[str]:
+    """What a stand-in has printed."""
+    return Path(folder, f"logs/log_{number}").read_text().strip()[1:-1].split("><")
+
+
+def test_the_documented_shifter_runner(process: Call, tools: Path) -> None:
+    Path("nersc.ini").write_text(
+        "[reco22]\n"
+        "Runner = taskfarmer.runners.ShifterRunner\n"
+        "image = zlmarshall/atlas-grid-centos7:20191110\n"
+        "setup = source ${ATLAS_LOCAL_ROOT_BASE}/user/atlasLocalSetup.sh && date +%s\n"
+        "volumes = /a:/b /c:/d\n"
+        "modules = cvmfs gpu\n"
+        "tempdir = True\n"
+    )
+    Path("work.tasks").write_text("Reco_tf.py --n 1 | tee out\n")
+    said = process("run", "work.tasks", "-n", 1, "--runner", "reco22")
+    assert said.code == 0, said.err
+    setup = "source ${ATLAS_LOCAL_ROOT_BASE}/user/atlasLocalSetup.sh && date +%s"
+    called = words("work.tasks_workdir")
+    work = called.pop(2)
+    assert called == [
+        "--image", "zlmarshall/atlas-grid-centos7:20191110", "-V/a:/b", "-V/c:/d",
+        "-mcvmfs", "-mgpu", "--", "/bin/bash", "-c", f"{setup} && Reco_tf.py --n 1 | tee out",
+    ]  # fmt: skip
+    assert work.startswith("--workdir=")
+    assert not Path(work.partition("=")[2]).exists()
+
+
+@pytest.mark.parametrize(
+    ("section", "begins", "holds"),
+    [("ApptainerRunner\nvolumes = /data", ["exec", "--bind", "/data", "i.sif"], []),
+     ("DockerRunner", ["run", "--rm", "--init", "--user"], ["PROC_NUMBER"]),
+     ("PodmanRunner\noptions = --cpus 2", ["run", "--rm", "--init", "--userns=keep-id"],
+      ["--cpus", "2", "TASKFARM_INPUT"])],
+)  # fmt: skip
+def test_containers(
+    process: Call, tools: Path, section: str, begins: list[str], holds: list[str]
+) -> None:
+    Path("r.ini").write_text(f"[box]\nRunner = {section}\nimage = i.sif\n")
+    Path("work.tasks").write_text("prog 'a b'\n")
+    assert process("run", "work.tasks", "-r", "box").code == 0
+    called = words("work.tasks_workdir")
+    assert called[: len(begins)] == begins
+    assert called[-4:] == ["i.sif", "/bin/bash", "-c", "prog 'a b'"]
+    assert set(holds) <= set(called)
+
+
+def test_the_shell_runner(process: Call) -> None:
+    Path("r.ini").write_text("[own]\nRunner = ShellRunner\nsetup = X=7\ntempdir = yes\n")
+    Path("work.tasks").write_text("echo $X; pwd\n")
+    assert process("run", "work.tasks", "-r", "own").code == 0
+    seven, folder = Path("work.tasks_workdir/logs/log_0").read_text().split()
+    assert (seven, Path(folder).exists()) == ("7", False)
+
+
+THEIRS = '''\
+import subprocess
+
+from taskfarmer.runners import BasicRunner, Runner
+
+
+class Twice(BasicRunner):
+    """Overrides run, as PyTaskFarmer documents it."""
+
+    def __init__(self, word, **others):
+        super().__init__()
+        self.word = word
+
+    def run(self, taskid, command, logfh):
+        for _ in range(2):
+            self.execute = subprocess.Popen(command.split(), stdout=logfh, stderr=logfh)
+            code = self.execute.wait()
+        logfh.write(f"{self.word} {taskid}\\n")
+        return code
+
+
+class Broken(Runner):
+    def run(self, taskid, command, logfh):
+        raise KeyError("no such queue")
+
+
+class Numbers:
+    """A tasklist handler that derives from nothing."""
+
+    def __init__(self, path, workdir, most):
+        self.most = int(most)
+
+    def __len__(self):
+        return self.most
+
+    def __getitem__(self, taskid):
+        return f"echo {taskid ** 2}"
+'''
+
+
+def test_classes_of_others_by_their_path(process: Call, farm: Farm) -> None:
+    Path("theirs.py").write_text(THEIRS)
+    Path("r.ini").write_text(
+        "[twice]\nRunner = theirs.Twice\nword = task\n[broken]\nRunner = theirs:Broken\n"
+        "[numbers]\nTaskList = theirs.Numbers\nmost = 3\n"
+    )
+    Path("work.tasks").write_text("echo hello\nfalse\n")
+    assert process("run", "work.tasks", "-r", "twice", "-w", "w").code == 3
+    assert Path("w/logs/log_0").read_text() == "hello\nhello\ntask 0\n"
+    assert process("run", "work.tasks", "-r", "broken", "-w", "broken").code == 3
+    run = farm.run(json.loads(Path("broken/taskfarm.json").read_text())["run"])
+    assert counts(run) == {"failed": 2}
+    assert "KeyError: 'no such queue'" in run.failure_groups()[0]["error"]
+    assert process("run", "work.tasks", "-t", "numbers", "-w", "n", "-n", 1).code == 0
+    assert [Path(f"n/logs/log_{n}").read_text() for n in range(3)] == ["0\n", "1\n", "4\n"]
+    assert process("run", "-w", "n").code == 0  # the handler is remembered
+
+
+def test_names_are_found_in_homes_and_here(here: Path) -> None:
+    for home, shell in ((".pytaskfarmer", "/bin/sh"), (".taskfarm", "/bin/bash")):
+        folder = here / home / "runners.d"
+        folder.mkdir(parents=True)
+        (folder / "a.ini").write_text(f"[mine]\nRunner = ShellRunner\nshell = {shell}\n")
+    Path("tox.ini").write_text("this is no configuration\n")
+    Path("other.ini").write_text("[other]\nkey = value\n")
+    assert runner_named("mine").shell.endswith("/bash")
+    assert type(runner_named("default")) is BasicRunner
+    with pytest.raises(ConfigurationError, match=r"no runner 'nine'.*default, mine, shell"):
+        runner_named("nine")
+    for text, reason in (
+        ("Runner = nowhere.Class", "cannot be loaded"),
+        ("Runner = taskfarmer.runners.ShifterRunner", "image"),
+        ("Runner = pathlib.Path", "no method 'run'"),
+        ("Runner = ShellRunner\ntempdir = perhaps", "True or False"),
+    ):
+        Path("here.ini").write_text(f"[mine]\n{text}\n")
+        with pytest.raises(ConfigurationError, match=reason):
+            runner_named("mine")
+
+
+def test_runners_work_for_those_who_call_them(here: Path, tools: Path) -> None:
+    with open("log", "w") as log:
+        assert BasicRunner().run(7, "echo $PROC_NUMBER", log) == 0
+        assert BasicRunner().run(7, "exit 3", log) == 3
+        assert ShifterRunner("image", tempdir="False").run(0, "true", log) == 0
+    assert Path("log").read_text() == "7\n<--image><image><--></bin/bash><-c><true>\n"
+
+
+def test_globs_and_products_make_tasks(taskfarm: Call, farm: Farm, process: Call) -> None:
+    Path("data").mkdir()
+    for name in ("b.nc", "a x.nc"):
+        Path("data", name).touch()
+    said = process("submit", "--glob", "data/*.nc", "--command", "ls {file}", "-q")
+    assert process("work", said.out.strip(), "-n", 1, "-w", "g").code == 0
+    assert [Path(f"g/logs/log_{n}").read_text() for n in (0, 1)] == ["data/a x.nc\n", "data/b.nc\n"]
+    grid = ("--product", "a=1..3", "--product", "b='x y' z", "--command", "echo {a} {b}")
+    assert process("run", "-w", "p", *grid, "-n", 1).code == 0
+    lines = [Path(f"p/logs/log_{n}").read_text() for n in range(6)]
+    assert lines == ["1 x y\n", "1 z\n", "2 x y\n", "2 z\n", "3 x y\n", "3 z\n"]
+    assert "No file is found" in taskfarm("submit", "--glob", "*.doc", "--command", "x").err
+    assert "Name a tasklist" in taskfarm("submit").err
+
+
+def test_handlers_of_ours(here: Path) -> None:
+    Path("r.ini").write_text(
+        "[grid]\nTaskList = ProductTaskList\ncommand = prog {a}\n"
+        "[table]\nTaskList = CsvTaskList\ncommand = prog {a}\n"
+        "[default]\nTaskList = taskfarmer.task.ListTaskList\n"
+    )
+    Path("list").write_text("a = 3..1, 10..30..10\n")
+    assert handled("grid", "list", "w") == (
+        [{"a": n} for n in ["3", "2", "1", "10", "20", "30"]],
+        "prog {a}",
+    )
+    Path("list").write_text("a\n1\n")
+    assert handled("table", "list", "w") == ([{"a": "1"}], "prog {a}")
+    assert handled("default", "list", "w") == (["a", "1"], None)
+    assert len(ListTaskList("list", "w")) == 2
+    for line in ("a", "a =", "= 1", "a = 'x", "a = 1..9..0", "a = 0..99999999999"):
+        with pytest.raises(InvalidArgumentError):
+            product_of([line])
+    with pytest.raises(InvalidArgumentError, match="tasks"):
+        product_of([f"{name} = 1..1000" for name in "abc"])
+
+
+def test_the_handlers_of_atlas(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("r.ini").write_text(
+        "[digi]\nTaskList = taskfarmer.atlas.TransformTaskList\n"
+        "transform = Reco_tf.py\ninput = HITS\noutput = RDO\n"
+        "autoConfiguration = everything\npostInclude = default:PyJobTransforms/UseFrontier.py\n"
+        "[part]\nTaskList = taskfarmer.atlas.TransformTaskList\n"
+        "transform = Sim_tf.py\ninput = EVNT\noutput = HITS\nmaxEventsPerJob = 400\n"
+        "[valid]\nTaskList = taskfarmer.atlas.AthenaTaskList\n"
+        "jobOptions = options.py\noutput = M.root\nmaxEventsPerJob = 1e3\nnprocs = 64\n"
+    )
+    Path("list").write_text("one.root\ntwo.root\n")
+    out = here.resolve() / "w/output"
+    assert handled("digi", "list", "w")[0] == [
+        "Reco_tf.py --autoConfiguration 'everything' "
+        "--postInclude 'default:PyJobTransforms/UseFrontier.py' "
+        f"--inputHITSFile {file}.root --outputRDOFile RDO.{number}.root && "
+        f"rsync -avr RDO.{number}.root {out}"
+        for number, file in enumerate(("one", "two"))
+    ]
+    assert out.is_dir()
+    monkeypatch.setattr(atlas, "count_events", {"one.root": 1000, "two.root": 400}.__getitem__)
+    parts, _ = handled("part", "list", "w")
+    assert [part.split(" && ")[0].partition("HITSFile ")[2] for part in parts] == [
+        "HITS.0.0.root --skipEvents 0 --maxEvents 400",
+        "HITS.0.1.root --skipEvents 400 --maxEvents 400",
+        "HITS.0.2.root --skipEvents 800 --maxEvents 400",
+        "HITS.1.0.root --skipEvents 0 --maxEvents 400",
+    ]
+    assert handled("valid", "list", "w")[0][1] == (
+        "athena.py --nprocs '64' --filesInput two.root --skipEvents 0 --evtMax 1000 options.py && "
+        f"rsync -avr M.root {out}/M.root.1"
+    )
+
+
+def test_events_are_counted_with_uproot(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    uproot = pytest.importorskip("uproot")
+    with uproot.recreate("in.root") as file:
+        file["CollectionTree"] = {"event": list(range(123))}
+    assert atlas.count_events("in.root") == 123
+    Path("bad.root").write_text("nothing\n")
+    with pytest.raises(InvalidArgumentError, match="no CollectionTree"):
+        atlas.count_events("bad.root")
+    monkeypatch.setitem(sys.modules, "uproot", None)
+    with pytest.raises(InvalidArgumentError, match="pip install uproot"):
+        atlas.count_events("in.root")

@@ -1,0 +1,227 @@
+"""Commands that look and steer: which run is meant, what is printed, and in which form."""
+
+import json
+import os
+import stat
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from taskfarm_worker import Farm, Run, Task
+
+from tests.cli.conftest import Said, counts
+
+Call = Callable[..., Said]
+
+
+@pytest.fixture
+def tiles(farm: Farm) -> Run:
+    """A run of which two tasks have failed, in two ways, and one is done."""
+    run = farm.create_run(inputs=[0, 1, 2, 3], name=f"tiles of {os.urandom(4).hex()}")
+
+    def work(task: Task) -> dict[str, int] | None:
+        task.log("task", task.number)
+        if task.number in (1, 2):
+            raise ValueError("no tile" if task.number == 1 else "no sea")
+        return {"square": task.input**2}
+
+    run.work(work)
+    run.restart(tasks="3", states=["done"])
+    return run
+
+
+def test_a_run_is_meant_by_uuid_prefix_name_last_and_folder(
+    taskfarm: Call, farm: Farm, tiles: Run, here: Path
+) -> None:
+    name = tiles.info()["name"]
+    Path("w").mkdir()
+    Path("w/taskfarm.json").write_text(json.dumps({"run": tiles.uuid}))
+    dashed = f"{tiles.uuid[:8]}-{tiles.uuid[8:]}"
+    for word in (tiles.uuid, tiles.uuid[:10], dashed, name, "last", "w", here / "w"):
+        assert taskfarm("status", word, "--json").json["uuid"] == tiles.uuid
+    newer = farm.create_run(1, name=name)
+    said = taskfarm("status", name)
+    assert (said.code, "may be 2 runs" in said.err) == (1, True)
+    assert newer.uuid[:12] in said.err
+    assert taskfarm("status", "last", "--json").json["uuid"] == newer.uuid
+    for word in ("nothing of the kind", "00000000", "0", "/nowhere", "/"):
+        said = taskfarm("status", word)
+        assert (said.code, said.out) == (1, "")
+        assert said.err.startswith("taskfarm: ")
+
+
+def test_status_in_every_form(taskfarm: Call, tiles: Run) -> None:
+    said = taskfarm("status", tiles.uuid)
+    assert said.lines[1].startswith("state    active, 25.0 % of 4 tasks")
+    assert said.lines[2] == "tasks    1 waiting, 1 done, 2 failed"
+    assert "failed   1 x ValueError: no sea" in said.lines
+    assert taskfarm("status", tiles.uuid, "--quiet").out == "25.00\n"
+    told = taskfarm("status", tiles.uuid, "--json").json
+    assert (told["numFailed"], len(told["failures"])) == (2, 2)
+
+
+def test_watch_and_wait_end_with_the_run_and_tell_what_failed(
+    start: Callable[..., object], taskfarm: Call, tiles: Run
+) -> None:
+    watching = start("status", tiles.uuid, "--watch", "--interval", 0.1)
+    assert "25.0 %" in watching.stdout.readline()
+    assert taskfarm("wait", tiles.uuid, "--timeout", 0.1).code == 124
+    tiles.work(lambda task: None)
+    out, _ = watching.communicate(timeout=60)
+    assert watching.returncode == 3
+    assert sorted(out.splitlines()[-2:]) == [
+        "failed   1 x ValueError: no sea",
+        "failed   1 x ValueError: no tile",
+    ]
+    said = taskfarm("wait", tiles.uuid)
+    assert (said.code, "ValueError: no sea" in said.err) == (3, True)
+    tiles.restart(states=["failed"])
+    tiles.work(lambda task: None)
+    assert taskfarm("wait", tiles.uuid, "-q").code == 0
+    tiles.restart(everything=True)
+    tiles.cancel()
+    assert taskfarm("wait", tiles.uuid, "-q").code == 4
+
+
+def test_tasks_failures_logs_results_and_reasons(taskfarm: Call, tiles: Run, here: Path) -> None:
+    said = taskfarm("tasks", tiles.uuid, "--status", "failed")
+    assert [line.split()[:2] for line in said.lines[1:]] == [["1", "failed"], ["2", "failed"]]
+    assert taskfarm("tasks", tiles.uuid, "-q", "--status", "waiting").out == "3\n"
+    assert taskfarm("tasks", tiles.uuid, "-q", "--limit", 2).out == "0\n1\n"
+    groups = taskfarm("failures", tiles.uuid, "--json").json
+    assert {group["essence"] for group in groups} == {"ValueError: no tile", "ValueError: no sea"}
+    each = taskfarm("failures", tiles.uuid, "--each").lines
+    assert each == ["1: ValueError: no tile", "2: ValueError: no sea"]
+    assert taskfarm("failures", tiles.uuid, "--save", "f.csv").out == "2 failures in f.csv\n"
+    log = taskfarm("logs", tiles.uuid, 1)
+    assert (log.out, "ValueError: no tile" in log.err) == ("task 1\n", True)
+    assert "has ended" in taskfarm("logs", tiles.uuid, 1, "--attempt", 2).err
+    assert taskfarm("results", tiles.uuid).out == '0\t{"square": 0}\n'
+    assert taskfarm("results", tiles.uuid, "--save", "r.ndjson", "--json").json["rows"] == 1
+    assert taskfarm("results", tiles.uuid, "--save", "r.doc").code == 1
+    assert taskfarm("explain", tiles.uuid, 1).out.startswith("failed: ")
+    assert taskfarm("explain", tiles.uuid, 99).code == 1
+
+
+def test_restarts_by_selection_and_their_undo(taskfarm: Call, tiles: Run) -> None:
+    sea = next(g for g in tiles.failure_groups() if "sea" in g["essence"])
+    assert taskfarm("restart", tiles.uuid, "--error", sea["fingerprint"], "-q").out == "1\n"
+    assert counts(tiles) == {"waiting": 2, "done": 1, "failed": 1}
+    both = ("--status", "done", "--status", "failed")
+    assert taskfarm("restart", tiles.uuid, "--tasks", "0-1", *both).code == 0
+    assert counts(tiles) == {"waiting": 4}
+    assert taskfarm("undo", tiles.uuid, "--json").json == {"tasks": 2}
+    assert counts(tiles) == {"waiting": 2, "done": 1, "failed": 1}
+    assert taskfarm("restart", tiles.uuid, "--tasks", "5-1").code == 1
+    assert taskfarm("restart", tiles.uuid, "--all", "--reason", "new input").code == 0
+    assert counts(tiles) == {"waiting": 4}
+    assert next(tiles.events())["why"] == "new input"
+
+
+def test_pause_resume_cancel_and_delete(taskfarm: Call, tiles: Run, farm: Farm) -> None:
+    other = farm.create_run(1)
+    both = (tiles.uuid, other.uuid)
+    assert taskfarm("pause", *both, "--reason", "disk full").code == 0
+    assert (tiles.progress.state, other.progress.state) == ("paused", "paused")
+    assert taskfarm("resume", *both, "-q").out == ""
+    assert other.progress.state == "active"
+    # One that does not exist: nothing happens to the others.
+    assert taskfarm("cancel", *both, "nothing of the kind").code == 1
+    assert other.progress.state == "active"
+    assert taskfarm("cancel", *both, "-q").out == "1\n1\n"
+    assert taskfarm("delete", *both).code == 1
+    assert taskfarm("delete", *both, "--yes").code == 0
+    assert taskfarm("status", tiles.uuid).code == 1
+
+
+def test_runs_are_listed(taskfarm: Call, farm: Farm, tiles: Run) -> None:
+    spaces = f"space {os.urandom(4).hex()}"
+    runs = [farm.create_run(n, namespace=spaces, name=f"run {n}") for n in range(1, 4)]
+    said = taskfarm("ls", "--namespace", spaces)
+    assert [line[14:21].strip() for line in said.lines] == ["name", "run 1", "run 2", "run 3"]
+    assert taskfarm("ls", "--namespace", spaces, "-q", "--limit", 2).lines == [
+        run.uuid for run in runs[1:]
+    ]
+    assert taskfarm("ls", "--namespace", spaces, "--json").json[0]["numWaiting"] == 1
+    assert taskfarm("ls", "--namespace", "nothing of the kind", "-q").out == ""
+
+
+def test_runs_are_made_of_lists_tables_and_numbers(
+    taskfarm: Call, process: Call, farm: Farm
+) -> None:
+    Path("work.tasks").write_text("# one\n\n  echo one  \necho two # really\n")
+    uuid = taskfarm("submit", "work.tasks", "--attempts", 3, "--task-timeout", "15m").out.strip()
+    policy = farm.run(uuid).policy()
+    assert (policy["errorAttempts"], policy["taskTimeout"], policy["open"]) == (3, 900, False)
+    assert farm.run(uuid).info()["numTasks"] == 2
+    made = taskfarm("create", "--tasks", 7, "--command", "prog {task:03d}", "--json").json
+    assert (made["numTasks"], farm.run(made["uuid"]).policy()["template"]) == (7, "prog {task:03d}")
+    Path("in.csv").write_text("a,b\n1,2\n")
+    assert taskfarm("submit", "in.csv", "--command", "prog {a} {b}").code == 0
+    for words, reason in (
+        (["in.csv"], "--command"),
+        (["in.csv", "--command", "prog {c}"], "asks for {c}"),
+        (["in.csv", "--command", "awk '{print $1}'"], "{{ and }}"),
+        (["nowhere.tasks"], "cannot be read"),
+        (["work.tasks", "--attempts", 0], "errorAttempts"),
+    ):
+        said = taskfarm("submit", *words)
+        assert (said.code, reason in said.err) == (1, True), said.err
+    assert taskfarm("submit", "work.tasks", "--task-timeout", "soon").code == 2
+    Path("empty").write_text("# nothing\n")
+    assert "no tasks" in taskfarm("submit", "empty").err
+    with Path("work.tasks").open() as tasks:
+        piped = process("submit", "-", "-q", stdin=tasks)
+    assert farm.run(piped.out.strip()).info()["numTasks"] == 2
+
+
+def test_a_login_is_kept_private_and_a_wrong_password_changes_nothing(
+    taskfarm: Call, token: Path, monkeypatch: pytest.MonkeyPatch, here: Path
+) -> None:
+    before = token.read_bytes()
+    assert stat.S_IMODE(token.stat().st_mode) == 0o600
+    url = next(line.split(" = ")[1] for line in token.read_text().splitlines() if "url" in line)
+    wrong = Path("wrong")
+    wrong.write_text("wrong\n")
+    with wrong.open() as stdin:
+        monkeypatch.setattr("sys.stdin", stdin)
+        said = taskfarm("login", url, "-u", "alice")
+    assert (said.code, token.read_bytes()) == (1, before), said.err
+    assert "wrong" not in said.err.split("alice")[0]
+    monkeypatch.setenv("TASKFARM_CONFIG", str(here / "none"))
+    assert taskfarm("ls").code == 1
+
+
+def test_wrong_usage_is_2_and_says_what_was_meant(taskfarm: Call) -> None:
+    said = taskfarm("statsu", "last")
+    assert (said.code, "did you mean 'status'?" in said.err) == (2, True)
+    assert taskfarm().code == 2
+    assert taskfarm("tasks", "last", "--status", "lost").code == 2
+    assert taskfarm("--version").code == 0
+    for words in ([], ["run"], ["restart"]):
+        assert taskfarm(*words, "--help").code == 0
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_shells_complete_commands_and_options(taskfarm: Call, shell: str) -> None:
+    script = taskfarm("completion", shell).out
+    assert "restart" in script
+    assert "older-than" in script
+
+
+def test_bash_completes(taskfarm: Call, here: Path) -> None:
+    Path("complete.bash").write_text(taskfarm("completion", "bash").out)
+    ask = (
+        "source complete.bash; COMP_WORDS=(taskfarm {}); COMP_CWORD={}; _taskfarm; "
+        'echo "${{COMPREPLY[@]}}"'
+    )
+    assert bash(ask.format("re", 1)) == "results restart resume"
+    assert bash(ask.format("restart last --ol", 3)) == "--older-than"
+    assert bash(ask.format("completion f", 2)) == "fish"
+
+
+def bash(script: str) -> str:
+    """What it prints."""
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True)
+    return done.stdout.strip()

@@ -1,0 +1,105 @@
+"""Times, templates, lists and command lines, without a server."""
+
+import argparse
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+from taskfarm_worker import InvalidArgumentError
+from taskfarm_worker.cli._screen import span
+from taskfarm_worker.cli._times import moment, seconds
+from taskfarm_worker.commands import lists
+from taskfarm_worker.commands.launching import arguments
+from taskfarm_worker.commands.templates import Template
+
+pytestmark = pytest.mark.once
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """No server here."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("90", 90), ("90s", 90), ("1.5m", 90), ("15min", 900), ("4h", 14400), ("2d", 172800),
+     ("30:00", 1800), ("4:00:00", 14400), ("1-12:00", 129600), ("1-12:00:30", 129630)],
+)  # fmt: skip
+def test_spans(text: str, value: float) -> None:
+    assert seconds(text) == value
+
+
+@pytest.mark.parametrize("text", ["", "soon", "-5", "5 weeks", "1:2:3:4"])
+def test_no_spans(text: str) -> None:
+    with pytest.raises(argparse.ArgumentTypeError, match="no span of time"):
+        seconds(text)
+
+
+def test_moments_are_ahead() -> None:
+    now = datetime(2026, 11, 20, 12, 0).astimezone()  # a Friday
+    assert moment("18:00", now) == now + timedelta(hours=6)
+    assert moment("9:30", now) == now + timedelta(hours=21.5)
+    assert moment("Fri 18:00", now) == now + timedelta(hours=6)
+    assert moment("friday 9:00", now) == now + timedelta(days=7, hours=-3)
+    assert moment("Mon 12:00", now) == now + timedelta(days=3)
+    assert moment("+90m", now) == now + timedelta(minutes=90)
+    assert moment("2026-12-01 08:00", now) == datetime(2026, 12, 1, 8).astimezone()
+    assert moment("2026-12-01T08:00:00Z", now).utcoffset() is not None
+    for text in ("", "25:00", "12:61", "Fri", "someday 12:00"):
+        with pytest.raises(argparse.ArgumentTypeError, match="no moment"):
+            moment(text, now)
+
+
+def test_spans_are_shown() -> None:
+    assert [span(one) for one in (5, 200, 14700, 183600)] == [
+        "5 s", "3 min 20 s", "4 h 05 min", "2 d 3 h"
+    ]  # fmt: skip
+
+
+def test_templates_quote_what_they_fill_in() -> None:
+    template = Template("prog {name} --n {n:03d} {{literal}} {list:raw} {task}")
+    given = {"name": "a b; rm -rf $HOME", "n": 7, "list": "-v -v"}
+    assert template.fill(5, given) == "prog 'a b; rm -rf $HOME' --n 007 {literal} -v -v 5"
+    assert Template("cat {input}").fill(0, "a'b") == "cat 'a'\"'\"'b'"
+    with pytest.raises(InvalidArgumentError, match="no 'name'"):
+        template.fill(1, {})
+    with pytest.raises(InvalidArgumentError, match="does not fit"):
+        Template("{n:03d}").fill(1, {"n": "seven"})
+    for text in ("prog {", "awk '{print $1}'", "prog {}"):
+        with pytest.raises(InvalidArgumentError, match=r"{{ and }}"):
+            Template(text)
+
+
+def test_lists_are_read_as_pytaskfarmer_does(here: Path) -> None:
+    file = here / "work.tasks"
+    file.write_text("\ufeffone\n#no\n\n  two  \n   \nthree # four\n  #five\n", "utf-8")
+    assert lists.read(str(file), "lines") == ["one", "two", "three # four", "#five"]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "reason"),
+    [("a.csv", "a,b\n1\n", "line 2"), ("b.csv", "a,a\n1,2\n", "each once"),
+     ("c.csv", "a,b\n1,2,3\n", "line 2"), ("d.ndjson", '{"a": 1}\n{"a": \n', "line 2"),
+     ("e.csv", "", "first line")],
+)  # fmt: skip
+def test_what_is_no_table_is_refused_with_its_line(
+    here: Path, name: str, text: str, reason: str
+) -> None:
+    (here / name).write_text(text)
+    with pytest.raises(InvalidArgumentError, match=reason):
+        lists.read(name, lists.format_of(name))
+
+
+def test_a_shell_is_used_only_where_one_is_needed(here: Path) -> None:
+    assert arguments("true")[0].endswith("/true")
+    assert arguments("ls -l  /tmp/a,b=c")[1] == ["ls", "-l", "/tmp/a,b=c"]
+    script = here / "script"
+    script.write_text("echo no first line\n")
+    script.chmod(0o755)
+    for command in (
+        "echo $HOME", "ls *.nc", "a | b", "X=1 true", "cd /tmp", "exit 3", "echo 'a'", "true # no",
+        "no-such-program", "echo ~", "./script", "true\ttrue\ntrue", "a & b", "ulimit -n",
+    ):  # fmt: skip
+        assert arguments(command) == ("/bin/sh", ["/bin/sh", "-c", command])

@@ -1,0 +1,1 @@
+"""The command line `taskfarm`: submit work, work on it, look at it, steer it."""

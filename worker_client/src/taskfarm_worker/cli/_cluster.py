@@ -1,0 +1,154 @@
+"""Commands for clusters: `launch` and `advise`."""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import sys
+import time
+from datetime import datetime
+from pathlib import Path
+
+from .._errors import InvalidArgumentError
+from .._run import Run
+from ..commands.advice import SAMPLE, Advice, advise
+from ..commands.batch import SCRIPTS, Batch, clock
+from ..commands.jobs import Launcher, follow
+from ..commands.records import times_of
+from ..commands.workdir import Workdir
+from ._context import DONE, ERROR, Context
+from ._screen import span
+
+PROC = 8
+
+
+def launch(context: Context) -> int:
+    """Submit batch jobs that work on a run, or print a script that does."""
+    args = context.args
+    batch = _batch(context, context.run)
+    Path(batch.folder).mkdir(parents=True, exist_ok=True)  # batch systems do not make it
+    if args.print:
+        if args.executor not in SCRIPTS:
+            raise InvalidArgumentError(
+                f"There is no script for {args.executor!r}: {', '.join(SCRIPTS)}."
+            )
+        sys.stdout.write(SCRIPTS[args.executor](batch))
+        return DONE
+    launcher = Launcher(args.executor, batch)
+    if args.elastic:
+        return _follow(context, launcher, batch)
+    ids = [launcher.submit() for _ in range(args.jobs)]
+    if context.screen.json:
+        context.screen.data({"jobs": ids})
+    else:
+        for one in ids:
+            context.screen.line(one)
+    return DONE
+
+
+def _batch(context: Context, run: Run) -> Batch:
+    """What to submit, from the options."""
+    args = context.args
+    named = Workdir(args.run)
+    folder = Workdir(args.workdir or (named.path if named.read() else f"taskfarm_{run.uuid[:12]}"))
+    where = str(folder.path.absolute())
+    url = context.farm._server.url_base
+    words = [sys.executable, "-m", "taskfarm_worker", "--url", url, "work", run.uuid]
+    words += ["--proc", str(args.proc), "--workdir", where]
+    if args.runner:
+        words += ["--runner", args.runner]
+    if args.grace is not None:
+        words += ["--grace", f"{args.grace:g}s"]
+    more = dict(one.partition("=")[::2] for one in args.set or ())
+    label = "".join(c if c.isalnum() or c in "-_." else "-" for c in str(run.info()["name"]))
+    return Batch(
+        name=(label or f"taskfarm-{run.uuid[:8]}")[:64], command=words, folder=where,
+        jobs=args.jobs, nodes=args.nodes, proc=args.proc, seconds=args.time,
+        grace=args.grace if args.grace is not None else 10.0, queue=args.queue,
+        account=args.account, more=more,
+    )  # fmt: skip
+
+
+def _follow(context: Context, launcher: Launcher, batch: Batch) -> int:
+    args = context.args
+    if not 0 <= args.min <= args.max:
+        raise InvalidArgumentError(f"--min {args.min} and --max {args.max} make no sense.")
+    bounds = (batch.proc * batch.nodes, args.min, args.max)
+    if follow(launcher, context.run, bounds, context.screen.say, args.interval):
+        context.screen.say("The run is over.")
+        return DONE
+    context.screen.note(
+        f"taskfarm: {launcher.failed} jobs in a row have failed to start, so no more are "
+        f"submitted. What they said is in {batch.folder}."
+    )
+    return ERROR
+
+
+def advice(context: Context) -> int:
+    """Tell how many batch jobs of which length a run needs to be done in time."""
+    args, run = context.args, context.run
+    times = list(itertools.islice(times_of(run), SAMPLE))
+    progress = run.progress
+    left = progress.waiting + progress.computing
+    if not left:
+        context.screen.say("Nothing is left to be done.")
+        return DONE
+    seconds = args.by.timestamp() - time.time()
+    told = advise(times, left, seconds, args.proc, args.time)
+    if context.screen.json:
+        context.screen.data({name: getattr(told, name) for name in told.__dataclass_fields__})
+        return DONE
+    for line in _in_words(told, args.by):
+        context.screen.line(line)
+    context.screen.line(
+        f"taskfarm launch {args.run} --executor slurm --jobs {told.jobs} --proc {told.proc} "
+        f"--time {clock(told.job_seconds)}"
+    )
+    return DONE
+
+
+def _in_words(told: Advice, by: datetime) -> list[str]:
+    low, mean, high = told.mean
+    few, middle, many = told.core_hours
+    number = f"{told.fewest} to {told.jobs}" if told.fewest < told.jobs else str(told.jobs)
+    return [
+        f"measured  {told.measured:,} tasks: {mean:.3g} s each (90 % sure: {low:.3g} to "
+        f"{high:.3g}), 95 % within {told.p95:.3g} s",
+        f"left      {told.left:,} tasks, {middle:.3g} core hours ({few:.3g} to {many:.3g})",
+        f"needed    {number} jobs of {span(told.job_seconds)} with {told.proc} at a time, "
+        f"{told.together} of them together, to be done by {by:%a %Y-%m-%d %H:%M}",
+    ]
+
+
+def add_options(launch: argparse.ArgumentParser, advise: argparse.ArgumentParser) -> None:
+    """Add the options of both.
+
+    Args:
+        launch: the parser of `launch`.
+        advise: that of `advise`.
+    """
+    from ._times import moment, seconds
+
+    add = launch.add_argument
+    add(
+        "--executor", default="slurm", metavar="NAME", help="slurm (default), pbs, lsf, flux, local"
+    )
+    add("--jobs", type=int, default=1, metavar="N", help="how many jobs; 1 by default")
+    add("--nodes", type=int, default=1, metavar="N", help="nodes of each, a farmer on every one")
+    add("-n", "--proc", type=int, default=PROC, metavar="N", help="commands at a time on a node")
+    add("--time", type=seconds, default=3600.0, metavar="TIME", help="of a job: 4h, 4:00:00")
+    add("--queue", metavar="NAME", help="queue or partition")
+    add("--account", metavar="NAME", help="who pays")
+    add("--set", action="append", metavar="NAME=VALUE", help="another option of the batch system")
+    add("-r", "--runner", metavar="NAME", help="how commands are run, from an *.ini file")
+    add("--grace", type=seconds, metavar="TIME", help="from SIGTERM to SIGKILL; 10s by default")
+    add("-w", "--workdir", help="folder for the logs; by default taskfarm_RUN")
+    add("--print", action="store_true", help="print a script, and submit nothing")
+    add("--elastic", action="store_true", help="stay, and keep as many jobs as tasks ask for")
+    add("--min", type=int, default=1, metavar="N", help="with --elastic: jobs at least")
+    add("--max", type=int, default=10, metavar="N", help="with --elastic: jobs at most")
+    add("--interval", type=seconds, default=30.0, metavar="TIME", help="with --elastic")
+    add = advise.add_argument
+    add("--by", type=moment, required=True, metavar="WHEN", help="such as 'Fri 18:00' or +2d")
+    add("-n", "--proc", type=int, default=PROC, metavar="N", help="commands at a time in a job")
+    add("--time", type=seconds, metavar="TIME", help="of a job, if it is to be a certain one")

@@ -1,0 +1,238 @@
+"""Commands that look: at the runs, at one, at its tasks, failures, logs and results."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import sys
+from collections import deque
+from datetime import datetime
+from pathlib import Path
+
+from .. import _rows
+from .._answers import Json
+from .._errors import InvalidArgumentError, NotFoundError
+from .._run import Run
+from ..commands.workdir import Workdir
+from ._context import CANCELLED, DONE, TASKS_FAILED, TIMED_OUT, Context
+from ._names import Row, rows
+from ._state import Look, failed_in_words, look, watch
+
+COUNTED = 50
+"""Runs of which `ls` also shows how far they are: a call each."""
+
+
+def ls(context: Context) -> int:
+    """List the runs, the newest last."""
+    args, screen = context.args, context.screen
+    most = None if args.all else args.limit
+    filters = {"name": args.name, "namespace": args.namespace, "state": args.state}
+    found = deque(rows(context.farm, **filters), maxlen=most)
+    if screen.quiet:
+        for row in found:
+            screen.line(row["uuid"])
+        return DONE
+    if len(found) <= COUNTED:
+        found = deque({**row, **Run(context.farm._server, row["uuid"]).info()} for row in found)
+    if screen.json:
+        screen.data(list(found))
+        return DONE
+    head = ("uuid", "name", "state", ">tasks", ">done", ">failed", "created", "owner")
+    screen.table(head, map(_run_row, found))
+    return DONE
+
+
+def _run_row(row: Row) -> list[object]:
+    done = f"{row['percentDone']:.1f} %" if "percentDone" in row else ""
+    failed = row.get("numFailed") or ""
+    named = (row["uuid"][:12], row["name"], row["state"], row["numTasks"])
+    return [*named, done, failed, moment(row["created"]), row["owner"]]
+
+
+def status(context: Context) -> int:
+    """Show how far a run is; with --watch until it is over."""
+    if context.args.watch:
+        return _code(watch(context.run, context.screen, context.args.interval))
+    seen = look(context.run)
+    if context.screen.json:
+        context.screen.data(seen.data)
+    elif context.screen.quiet:
+        context.screen.line(f"{seen.percent:.2f}")
+    else:
+        for line in seen.lines():
+            context.screen.line(line)
+    return DONE
+
+
+def wait(context: Context) -> int:
+    """Wait until runs are over; the exit code tells whether all is well."""
+    worst = DONE
+    for run in context.runs:
+        try:
+            run.wait(context.args.timeout)
+        except TimeoutError as error:
+            context.screen.note(f"taskfarm: {error}")
+            return TIMED_OUT
+        seen = look(run)
+        if context.screen.json:
+            context.screen.data(seen.data)
+        else:
+            context.screen.say(seen.short())
+            for line in failed_in_words(seen):
+                context.screen.note(line)
+        worst = max(worst, _code(seen))
+    return worst
+
+
+def _code(seen: Look) -> int:
+    """The exit code for a run that is over."""
+    if seen.info["state"] == "cancelled":
+        return CANCELLED
+    return TASKS_FAILED if seen.info.get("numFailed") else DONE
+
+
+def tasks(context: Context) -> int:
+    """List tasks by number."""
+    args, screen = context.args, context.screen
+    found = itertools.islice(context.run.tasks(args.status), args.limit)
+    if screen.json:
+        for row in found:
+            screen.line(json.dumps(row))
+        return DONE
+    if screen.quiet:
+        for row in found:
+            screen.line(str(row["task"]))
+        return DONE
+    listed = list(found)
+    head = (">task", "status", ">percent", ">attempt", "started", "updated")
+    screen.table(head, map(_task_row, listed))
+    if len(listed) == args.limit:
+        screen.note(f"At most {args.limit} are shown: --limit N for more.")
+    return DONE
+
+
+def _task_row(row: Row) -> list[object]:
+    percent = f"{row['percentCompleted']:g}"
+    times = (moment(row["started"]), moment(row["updated"]))
+    return [row["task"], row["status"], percent, row["attempt"], *times]
+
+
+def failures(context: Context) -> int:
+    """Show the failures by their error, or each; or save them."""
+    args, screen = context.args, context.screen
+    if args.save:
+        return _save(context, "failures")
+    if args.each or screen.quiet:
+        for row in context.run.failures():
+            screen.line(_failure_line(row, context))
+        return DONE
+    groups = context.run.failure_groups()
+    if screen.json:
+        screen.data(groups)
+        return DONE
+    for group in groups:
+        hosts = ", ".join(f"{host} ({count})" for host, count in group["hosts"].items())
+        screen.line(f"{group['count']} x {group['essence']}")
+        screen.line(f"    error {group['fingerprint']}, for example task {group['task']}; {hosts}")
+    if groups:
+        screen.note("'taskfarm restart RUN --error NUMBER' tries the tasks with one error again.")
+    return DONE
+
+
+def _failure_line(row: Row, context: Context) -> str:
+    if context.screen.json:
+        return json.dumps(row, ensure_ascii=False)
+    if context.screen.quiet:
+        return str(row["task"])
+    lines = (row["error"] or "no message").strip().splitlines()
+    code = "" if row["exitCode"] is None else f" (exit code {row['exitCode']})"
+    return f"{row['task']}: {lines[-1]}{code}"
+
+
+def logs(context: Context) -> int:
+    """Print what a task has printed: whole from the working folder, else the end of it."""
+    args = context.args
+    folder = Workdir(args.workdir or args.run)
+    file = folder.log(args.task)
+    if args.attempt is None and folder.read() is not None and file.exists():
+        sys.stdout.flush()
+        with file.open("rb") as log:
+            for piece in iter(lambda: log.read(1 << 16), b""):
+                sys.stdout.buffer.write(piece)
+        return DONE
+    row = _attempt(context.run, args.task, args.attempt)
+    if context.screen.json:
+        context.screen.data(row)
+        return DONE
+    sys.stdout.write(row["log"] or "")
+    if row["error"] and not context.screen.quiet:
+        context.screen.note(row["error"].rstrip())
+    return DONE
+
+
+def _attempt(run: Run, task: int, attempt: int | None) -> Row:
+    """The last ended attempt at a task, or a certain one."""
+    path = f"runs/{run.uuid}/attempts?after={task - 1}&limit=1"
+    found = [row for row in _rows.pages(run._server, path, most=1) if row["task"] == task]
+    if attempt is not None:
+        found = [row for row in found if row["attempt"] == attempt]
+    if found:
+        return found[-1]
+    which = f"attempt {attempt} at task {task}" if attempt else f"attempt at task {task}"
+    reason = run.explain(task)["reason"]
+    raise NotFoundError(f"No {which} has ended, so there is no log yet: the task is {reason}.")
+
+
+def results(context: Context) -> int:
+    """Print the results of the tasks that are done, or save them."""
+    if context.args.save:
+        return _save(context, "results")
+    for row in context.run.results():
+        if context.screen.json:
+            context.screen.line(json.dumps(row, ensure_ascii=False))
+        else:
+            context.screen.line(f"{row['task']}\t{_flat(row['output'])}")
+    return DONE
+
+
+def _flat(output: Json) -> str:
+    if isinstance(output, str) and output.isprintable():
+        return output
+    return json.dumps(output, ensure_ascii=False)
+
+
+def _save(context: Context, what: str) -> int:
+    file = Path(context.args.save)
+    if file.is_dir():
+        raise InvalidArgumentError(f"{file} is a folder: name a file in it.")
+    count = context.run.save(file, what)
+    if context.screen.json:
+        context.screen.data({"file": str(file), "rows": count})
+    else:
+        context.screen.say(f"{count} {what} in {file}")
+    return DONE
+
+
+def explain(context: Context) -> int:
+    """Tell why a task is where it is."""
+    told = context.run.explain(context.args.task)
+    if context.screen.json:
+        context.screen.data(told)
+    else:
+        context.screen.line(f"{told['state']}: {told['reason']}")
+    return DONE
+
+
+def moment(text: str | None) -> str:
+    """Show a moment that the server tells, in local time.
+
+    Args:
+        text: as it came.
+
+    Returns:
+        for example "2026-11-20 18:00:05"; "" for none.
+    """
+    if not text:
+        return ""
+    at = datetime.fromisoformat(text.replace("Z", "+00:00"))
+    return f"{at.astimezone():%Y-%m-%d %H:%M:%S}"

@@ -1,0 +1,242 @@
+"""Commands that make: an access to the farm, and runs."""
+
+from __future__ import annotations
+
+import base64
+import configparser
+import contextlib
+import getpass
+import json
+import os
+import sys
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from .. import _config
+from .._answers import Json
+from .._errors import ConfigurationError, InvalidArgumentError
+from .._run import Run
+from .._session import ServerSession
+from ..commands import lists
+from ..commands.named import find_section
+from ..commands.order import longest_first
+from ..commands.tasklists import found_by, handled, product_of
+from ..commands.templates import Template
+from ._context import DONE, Context
+from ._names import run_named
+
+POLICY = {
+    "attempts": "error_attempts",
+    "lost_attempts": "lost_attempts",
+    "timeout_attempts": "timeout_attempts",
+    "task_timeout": "task_timeout",
+    "backoff": "backoff",
+    "priority": "priority",
+    "max_fails": "fail_count",
+    "max_fail_percent": "fail_percent",
+    "canary": "canary_tasks",
+    "start_after": "start_after",
+    "expire_at": "expire_at",
+    "description": "description",
+    "group": "group",
+}
+"""Options of the command line and what `Farm.create_run` calls them."""
+
+
+def login(context: Context) -> int:
+    """Get a token and keep it in the configuration file."""
+    args = context.args
+    url = _config.normalise_url(args.address, "the arguments")
+    user = args.user or os.environ.get("TASKFARM_USER") or getpass.getuser()
+    mine = _config.resolve(url, user, _password(context, user, url))
+    with ServerSession(mine) as server:
+        token = server.token
+    path = Path(_config.config_path()[0])
+    _keep(path, {"url": mine.url, "user": user, "token": token})
+    until = _end_of(token)
+    if context.screen.json:
+        context.screen.data({"url": mine.url, "user": user, "file": str(path), "until": until})
+    else:
+        told = f" until {datetime.fromtimestamp(until):%Y-%m-%d %H:%M}" if until else ""
+        context.screen.say(f"{user} is logged in at {mine.url}{told}; the token is in {path}.")
+    return DONE
+
+
+def _password(context: Context, user: str, url: str) -> str:
+    if context.args.password_stdin or not sys.stdin.isatty():
+        password = sys.stdin.readline().rstrip("\n")
+        if not password:
+            raise ConfigurationError("No password on standard input.")
+        return password
+    return getpass.getpass(f"Password of {user} at {url}: ")
+
+
+def _keep(path: Path, values: dict[str, str]) -> None:
+    """Write the configuration: at no moment can anybody else read it."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    parser = configparser.ConfigParser(interpolation=None)
+    parser["taskfarm"] = values
+    part = path.with_name(f".{path.name}.{os.getpid()}")
+    with contextlib.suppress(FileNotFoundError):
+        part.unlink()
+    with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        parser.write(file)
+    part.replace(path)
+
+
+def _end_of(token: str) -> float | None:
+    """When a token ends, in seconds since 1970, if it tells."""
+    with contextlib.suppress(ValueError, IndexError, TypeError, KeyError):
+        body = token.split(".")[1]
+        claims = json.loads(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)))
+        return float(claims["exp"])
+    return None
+
+
+def submit(context: Context) -> int:
+    """Make a run of a file of tasks."""
+    args = context.args
+    tasks = read_tasks(context, Path(f"{args.tasklist}_workdir"))
+    name = args.name if args.name is not None else _name_of(args.tasklist)
+    check_tasks(tasks, args.command, args.tasklist or "What was asked for")
+    run = make_run(context, ordered(context, tasks), name)
+    return _made(context, run, len(tasks))
+
+
+def read_tasks(
+    context: Context, workdir: Path, tasklist: str = "", handler: str = ""
+) -> list[Json]:
+    """Read a list as the options say; a handler may bring the command with it.
+
+    Args:
+        context: the call.
+        workdir: the working folder, for handlers.
+        tasklist: in place of the one that the call names.
+        handler: likewise.
+
+    Returns:
+        an input per task.
+    """
+    args = context.args
+    path, name = tasklist or args.tasklist, handler or args.handler or "default"
+    if args.glob or args.product:
+        if args.glob and args.product:
+            raise InvalidArgumentError("Give either --glob or --product.")
+        return found_by(args.glob) if args.glob else product_of(args.product)
+    if path is None:
+        raise InvalidArgumentError("Name a tasklist, or say --glob or --product.")
+    if name == "default" and find_section(name, "TaskList") is None:
+        return lists.read(path, lists.format_of(path, args.format))
+    tasks, command = handled(name, path, str(workdir))
+    args.command = args.command or command
+    return tasks
+
+
+def ordered(context: Context, tasks: list[Json]) -> list[Json]:
+    """Put tasks into the order that the options say.
+
+    Args:
+        context: the call.
+        tasks: an input per task, in the order of the list.
+
+    Returns:
+        the same tasks.
+
+    Raises:
+        InvalidArgumentError: what they cost is unknown.
+    """
+    args = context.args
+    if args.order != "cost":
+        return tasks
+    like = run_named(context.farm, args.like) if args.like else None
+    return longest_first(tasks, args.cost, like)
+
+
+def make_run(context: Context, tasks: list[Json], name: str) -> Run:
+    """Make a run of inputs, as the options of `submit` and `run` say.
+
+    Args:
+        context: the call.
+        tasks: an input per task.
+        name: of the run.
+
+    Returns:
+        the run.
+    """
+    labels = {"name": name, "namespace": context.args.namespace}
+    return context.farm.create_run(inputs=tasks, **labels, **policy(context))
+
+
+def check_tasks(tasks: Sequence[Json], command: str | None, origin: str) -> None:
+    """See whether there is a command for each task, before anything is made.
+
+    Args:
+        tasks: an input per task.
+        command: the template, if there is one.
+        origin: where the tasks come from.
+
+    Raises:
+        InvalidArgumentError: there is none.
+    """
+    if not tasks:
+        raise InvalidArgumentError(f"{origin} has no tasks: every line is empty or a comment.")
+    if command:
+        first = tasks[0]
+        Template(command).check(first if isinstance(first, dict) else {})
+        return
+    for index, task in enumerate(tasks):
+        if isinstance(task, dict):
+            task = task.get("command")
+        if not isinstance(task, str):
+            raise InvalidArgumentError(
+                f"Task {index} of {origin} is no command: {json.dumps(tasks[index])[:60]}. Say "
+                "with --command what to do, such as --command 'prog {column}'."
+            )
+
+
+def create(context: Context) -> int:
+    """Make a run of numbered tasks."""
+    args = context.args
+    if args.command:
+        Template(args.command).check(None)
+    run = context.farm.create_run(
+        args.tasks, name=args.name, namespace=args.namespace, **policy(context)
+    )
+    return _made(context, run, args.tasks)
+
+
+def policy(context: Context) -> dict[str, Any]:
+    """Collect what the options say of the run's policy.
+
+    Args:
+        context: the call.
+
+    Returns:
+        options for `Farm.create_run`.
+    """
+    values = vars(context.args)
+    given: dict[str, Any] = {
+        ours: values[name] for name, ours in POLICY.items() if values.get(name) is not None
+    }
+    if values.get("command"):
+        given["template"] = values["command"]
+    if values.get("open"):
+        given["open"] = True
+    return given
+
+
+def _name_of(tasklist: str | None) -> str:
+    return "" if tasklist in ("-", None) else Path(tasklist).name[:200]
+
+
+def _made(context: Context, run: Run, count: int) -> int:
+    screen = context.screen
+    if screen.json:
+        screen.data({"uuid": run.uuid, "numTasks": count})
+    else:
+        screen.line(run.uuid)
+        if screen.terminal:
+            screen.note(f"{count:,} tasks wait: 'taskfarm work last --proc 8' works on them here.")
+    return DONE

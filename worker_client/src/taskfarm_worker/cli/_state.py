@@ -1,0 +1,212 @@
+"""How far a run is, how quickly it moves, and when it will be done."""
+
+from __future__ import annotations
+
+import importlib
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from .._answers import Json
+from .._run import Run
+from ._screen import Screen, console, span
+
+GROUPS = 5
+"""Errors that are shown."""
+
+MEMORY = 30
+"""Looks from which `--watch` takes the rate."""
+
+STATES = ("waiting", "computing", "done", "failed", "cancelled")
+
+
+@dataclass
+class Look:
+    """A run at one moment.
+
+    Attributes:
+        info: what the server tells.
+        groups: its failed tasks by their error.
+        rate: tasks that end per second; None when nobody knows.
+    """
+
+    info: dict[str, Json]
+    groups: list[dict[str, Json]]
+    rate: float | None
+
+    @property
+    def percent(self) -> float:
+        """The mean over all tasks."""
+        return float(self.info["percentDone"])
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing more will happen by itself."""
+        return self.info["state"] in ("finished", "cancelled")
+
+    @property
+    def left(self) -> int:
+        """Tasks that have still to end."""
+        return int(self.info["numWaiting"] + self.info["numComputing"])
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Seconds until it is over, at this rate."""
+        return self.left / self.rate if self.rate and not self.over else None
+
+    @property
+    def data(self) -> dict[str, Json]:
+        """All of it, for programs."""
+        told = {"rate": self.rate, "secondsLeft": self.seconds_left, "failures": self.groups}
+        return {**self.info, **told}
+
+    def counts(self) -> str:
+        """The tasks by state."""
+        numbers = ((state, self.info[f"num{state.capitalize()}"]) for state in STATES)
+        return ", ".join(f"{count:,} {state}" for state, count in numbers if count)
+
+    def short(self) -> str:
+        """The run in one line."""
+        name = self.info["name"] or self.info["uuid"][:12]
+        pace = ""
+        if self.rate and not self.over:
+            pace = f", {self.rate:.3g}/s, {span(self.seconds_left or 0)} left"
+        return f"{name}: {self.info['state']}, {self.percent:.1f} %, {self.counts() or '0'}{pace}"
+
+    def lines(self) -> list[str]:
+        """The run in some lines."""
+        info = self.info
+        lines = [
+            f"run      {info['uuid']}" + (f"  {info['name']}" if info["name"] else ""),
+            f"state    {info['state']}, {self.percent:.1f} % of {info['numTasks']:,} tasks",
+            f"tasks    {self.counts() or 'none'}",
+        ]
+        if self.rate and not self.over:
+            left = span(self.seconds_left or 0)
+            lines.append(f"pace     {self.rate:.3g} tasks/s, {left} left")
+        return lines + failed_in_words(self)
+
+
+def failed_in_words(seen: Look) -> list[str]:
+    """The most frequent errors, a line each.
+
+    Args:
+        seen: the run.
+
+    Returns:
+        lines; none where nothing has failed.
+    """
+    shown = [f"failed   {one['count']:,} x {one['essence']}" for one in seen.groups[:GROUPS]]
+    more = len(seen.groups) - GROUPS
+    return [*shown, f"failed   … and {more} more kinds of errors"] if more > 0 else shown
+
+
+def look(run: Run, rate: Callable[[dict[str, Json]], float | None] | None = None) -> Look:
+    """Look at a run.
+
+    Args:
+        run: the run.
+        rate: tells the rate from what the server says; by default the mean since its start.
+
+    Returns:
+        what was seen.
+    """
+    info = run.info()
+    groups = run.failure_groups() if info.get("numFailed") else []
+    return Look(info, groups, (rate or mean_rate)(info))
+
+
+def mean_rate(info: dict[str, Json]) -> float | None:
+    """The mean rate of a run since its first claim.
+
+    Args:
+        info: what the server tells.
+
+    Returns:
+        tasks per second, or None when too little is known.
+    """
+    if not info.get("started") or not info.get("updated"):
+        return None
+    started, updated = (
+        datetime.fromisoformat(info[name].replace("Z", "+00:00")) for name in ("started", "updated")
+    )
+    seconds = (updated - started).total_seconds()
+    ended = info["numDone"] + info["numFailed"]
+    return ended / seconds if ended > 1 and seconds > 0 else None
+
+
+class Pace:
+    """The rate over the last looks."""
+
+    def __init__(self) -> None:
+        """Start with no look."""
+        self._seen: deque[tuple[float, int]] = deque(maxlen=MEMORY)
+
+    def __call__(self, info: dict[str, Json]) -> float | None:
+        """Note a look.
+
+        Args:
+            info: what the server tells.
+
+        Returns:
+            tasks per second lately; the mean since the start after the first look.
+        """
+        self._seen.append((time.monotonic(), info["numDone"] + info["numFailed"]))
+        (begin, before), (end, after) = self._seen[0], self._seen[-1]
+        if after < before:  # restarted meanwhile
+            self._seen.clear()
+        return (after - before) / (end - begin) if after > before else mean_rate(info)
+
+
+def watch(run: Run, screen: Screen, interval: float) -> Look:
+    """Show a run until it is over.
+
+    Args:
+        run: the run.
+        screen: where to: a moving picture on a terminal, lines where something changed in a pipe.
+        interval: seconds between looks.
+
+    Returns:
+        the last look.
+    """
+    pace = Pace()
+    if screen.rich:
+        return _watch_richly(run, pace, interval)
+    last = ""
+    while True:
+        seen = look(run, pace)
+        text = seen.short()
+        if screen.json:
+            screen.data(seen.data)
+        elif text != last:
+            print(text, flush=True)
+        last = text
+        if seen.over:
+            break
+        time.sleep(interval)
+    for line in [] if screen.json or screen.quiet else failed_in_words(seen):
+        print(line)
+    return seen
+
+
+def _watch_richly(run: Run, pace: Pace, interval: float) -> Look:
+    live = importlib.import_module("rich.live").Live
+    with live(console=console(), auto_refresh=False) as moving:
+        while True:
+            seen = look(run, pace)
+            moving.update(_picture(seen), refresh=True)
+            if seen.over:
+                return seen
+            time.sleep(interval)
+
+
+def _picture(seen: Look) -> Any:  # noqa: ANN401  # rich is no dependency, so its types are not there
+    """The run as a bar with its numbers below."""
+    bar = importlib.import_module("rich.progress_bar").ProgressBar
+    group = importlib.import_module("rich.console").Group
+    text = importlib.import_module("rich.text").Text
+    lines = [text(line) for line in seen.lines()]
+    return group(*lines[:1], bar(total=100, completed=seen.percent, width=60), *lines[1:])

@@ -1,0 +1,93 @@
+"""Commands that steer: restart, undo, pause, resume, cancel, delete."""
+
+from __future__ import annotations
+
+import sys
+
+from .._errors import InvalidArgumentError
+from .._run import Run
+from ._context import DONE, ERROR, Context
+
+
+def restart(context: Context) -> int:
+    """Put tasks back to waiting."""
+    args = context.args
+    count = context.run.restart(
+        args.all,
+        states=args.status or (),
+        tasks=args.tasks or "",
+        fingerprint=args.error,
+        host=args.host or "",
+        older_than=args.older_than,
+        reason=args.reason,
+    )
+    return _touched(context, count, "waiting again; 'taskfarm undo' takes that back")
+
+
+def undo(context: Context) -> int:
+    """Take the last restart back."""
+    return _touched(context, context.run.undo(), "what they were before")
+
+
+def cancel(context: Context) -> int:
+    """Call runs off."""
+    for run in context.runs:
+        _touched(context, run.cancel(context.args.reason), f"of {run.uuid[:12]} called off")
+    return DONE
+
+
+def pause(context: Context) -> int:
+    """Hand out no more tasks of runs."""
+    for run in context.runs:
+        run.pause(context.args.reason)
+        _tell(context, run, "paused")
+    return DONE
+
+
+def resume(context: Context) -> int:
+    """Hand out tasks of runs again."""
+    for run in context.runs:
+        run.resume(context.args.reason)
+        _tell(context, run, "active")
+    return DONE
+
+
+def delete(context: Context) -> int:
+    """Delete runs for good."""
+    runs = context.runs
+    if not context.args.yes and not _agreed(context, runs):
+        return ERROR
+    for run in runs:
+        run.delete()
+        _tell(context, run, "deleted")
+    return DONE
+
+
+def _agreed(context: Context, runs: list[Run]) -> bool:
+    """Ask, as nothing brings them back."""
+    if not sys.stdin.isatty():
+        raise InvalidArgumentError("Deleting is for good: add --yes.")
+    for run in runs:
+        info = run.info()
+        context.screen.note(f"{run.uuid}  {info['name']}  {info['numTasks']:,} tasks")
+    print(
+        "Delete with all tasks and results, for good? [y/N] ", end="", file=sys.stderr, flush=True
+    )
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
+def _touched(context: Context, count: int, what: str) -> int:
+    if context.screen.json:
+        context.screen.data({"tasks": count})
+    elif context.screen.quiet:
+        context.screen.line(str(count))
+    else:
+        context.screen.line(f"{count:,} tasks {what}")
+    return DONE
+
+
+def _tell(context: Context, run: Run, state: str) -> None:
+    if context.screen.json:
+        context.screen.data({"uuid": run.uuid, "state": state})
+    else:
+        context.screen.say(f"{run.uuid} {state}")

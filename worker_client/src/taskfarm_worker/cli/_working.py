@@ -1,0 +1,228 @@
+"""Commands that work: `work` on a run, and `run`, which submits, works and waits in one."""
+
+from __future__ import annotations
+
+import math
+import signal
+import sys
+import time
+from pathlib import Path
+
+from .. import _config
+from .._errors import InvalidArgumentError
+from .._run import Run
+from .._work import Summary, check
+from .._worker import WORK_PATIENCE
+from ..commands import lists
+from ..commands.farmer import Farmer, Job
+from ..commands.named import runner_named
+from ..commands.templates import Template
+from ..commands.workdir import Settings, Workdir
+from ._context import CANCELLED, DONE, STOPPED, TASKS_FAILED, Context
+from ._make import check_tasks, make_run, ordered, read_tasks
+from ._screen import span
+from ._state import Look, failed_in_words, look
+
+PROC = 8
+
+
+def work(context: Context) -> int:
+    """Work on the commands of runs until none is left."""
+    runs = context.runs
+    if context.args.workdir and len(runs) > 1:
+        raise InvalidArgumentError("A --workdir holds the logs of one run: leave it out.")
+    for run in runs:
+        folder = Workdir(context.args.workdir or _folder_of(context, run))
+        folder.make()
+        settings = folder.read()
+        if settings is None:
+            settings = Settings(run=run.uuid, url=context.farm._server.url_base)
+            if not folder.create(settings):
+                settings = folder.read() or settings
+        _check_run(settings, run, folder)
+        code = _farm(context, run, folder, _remember(context, folder, settings))
+        if code != DONE:
+            return code
+    return DONE
+
+
+def _folder_of(context: Context, run: Run) -> str:
+    """The folder that was named in place of the run, or one for it."""
+    named = [one for one in context.args.runs if Workdir(one).read() is not None]
+    return named[0] if named and len(context.args.runs) == 1 else f"taskfarm_{run.uuid[:12]}"
+
+
+def run(context: Context) -> int:
+    """Submit commands, work on them, and wait; again on the same folder it goes on."""
+    args = context.args
+    if args.tasklist in (None, "-") and not args.workdir:
+        raise InvalidArgumentError(
+            "Name a tasklist, or say --workdir: a folder to begin or go on in."
+        )
+    folder = Workdir(args.workdir or f"{args.tasklist}_workdir")
+    settings = folder.read()
+    if settings is None:
+        settings = _begin(context, folder)
+        the_run = Run(context.farm._server, settings.run)
+    else:
+        args.url = args.url or settings.url
+        the_run = context.farm.run(settings.run)
+        settings = _grow(context, folder, settings, the_run)
+    settings = _remember(context, folder, settings)
+    context.screen.note(f"Run {the_run.uuid}, logs in {folder.logs}")
+    code = _farm(context, the_run, folder, settings)
+    return code if code != DONE else _tell_end(context, the_run, folder)
+
+
+def _begin(context: Context, folder: Workdir) -> Settings:
+    """Submit, unless another farmer has done so meanwhile."""
+    args = context.args
+    tasks = read_tasks(context, folder.path)
+    check_tasks(tasks, args.command, args.tasklist or "What was asked for")
+    folder.make()
+    name = args.name if args.name is not None else Path(args.tasklist or folder.path).name[:200]
+    in_order = ordered(context, tasks)
+    made = make_run(context, in_order, name)
+    settings = Settings(
+        run=made.uuid,
+        url=context.farm._server.url_base,
+        tasklist="" if args.tasklist in ("-", None) else args.tasklist,
+        form=lists.format_of(args.tasklist or "", args.format),
+        handler=args.handler or "default",
+        tasks=len(tasks),
+        digest=lists.digest(tasks),
+        ordered=args.order == "cost",
+    )
+    if folder.create(settings):
+        folder.write_tasks(in_order)
+        return settings
+    made.delete()  # nobody works on it: the other's is in the folder
+    theirs = folder.read()
+    return theirs if theirs is not None else settings
+
+
+def _grow(context: Context, folder: Workdir, settings: Settings, run: Run) -> Settings:
+    """Add what was added to the list since."""
+    tasklist = context.args.tasklist or settings.tasklist
+    if not tasklist or tasklist == "-" or not Path(tasklist).exists():
+        return settings
+    context.args.format = settings.form
+    tasks = read_tasks(context, folder.path, tasklist, settings.handler)
+    count = settings.tasks
+    if len(tasks) == count and lists.digest(tasks) == settings.digest:
+        return settings
+    if len(tasks) <= count or lists.digest(tasks[:count]) != settings.digest:
+        raise InvalidArgumentError(
+            f"{tasklist} is not the list that {folder.path} was started with: tasks may only be "
+            "added at its end. Take another --workdir for another list."
+        )
+    check_tasks(tasks[count:], run.policy()["template"], tasklist)
+    was_open = bool(run.policy()["open"])
+    run.change(open=True)
+    run.append(tasks[count:], key=f"list-{count}-{len(tasks)}")
+    folder.write_tasks([*folder.read_tasks()[:count], *tasks[count:]])
+    if not was_open:
+        run.change(open=False)
+    context.screen.note(f"{len(tasks) - count:,} tasks were added to the run.")
+    return folder.change(settings, tasks=len(tasks), digest=lists.digest(tasks))
+
+
+def _remember(context: Context, folder: Workdir, settings: Settings) -> Settings:
+    """Keep the options for the next time."""
+    names = ("proc", "runner", "timeout", "grace", "on_signal")
+    given = {name: getattr(context.args, name) for name in names}
+    changes = {name: value for name, value in given.items() if value is not None}
+    if not settings.proc and "proc" not in changes:
+        changes["proc"] = PROC
+    if changes.get("proc", 1) < 1:
+        raise InvalidArgumentError(f"--proc is {changes['proc']}; it must be 1 or more.")
+    folder.make()
+    return folder.change(settings, **changes)
+
+
+def _check_run(settings: Settings, run: Run, folder: Workdir) -> None:
+    if settings.run != run.uuid:
+        raise InvalidArgumentError(
+            f"{folder.path} belongs to run {settings.run}, not {run.uuid}: take another folder."
+        )
+
+
+def _farm(context: Context, run: Run, folder: Workdir, settings: Settings) -> int:
+    """Run commands until there are no more, or somebody ends it."""
+    policy = run.policy()
+    template = str(policy.get("template") or "")
+    left = check("finish", 1, None)
+    job = Job(
+        run._server,
+        run.uuid,
+        folder,
+        template=Template(template) if template else None,
+        proc=settings.proc,
+        runner=runner_named(settings.runner),
+        task_timeout=policy.get("taskTimeout") or math.inf,
+        timeout=math.inf if settings.timeout is None else settings.timeout,
+        time_left=float(left) if isinstance(left, (int, float)) else math.inf,
+        grace=settings.grace,
+        on_signal=settings.on_signal,
+        patience=_config.patience(None, WORK_PATIENCE),
+        verbose=context.args.verbose,
+    )
+    farmer = Farmer(job, on_tick=_ticker(context))
+    began = time.monotonic()
+    summary = farmer.work()
+    _tell(context, run, farmer, summary, time.monotonic() - began)
+    if farmer.signal is not None and farmer.signal != signal.SIGUSR1:
+        return 128 + farmer.signal
+    return STOPPED if farmer.stopped else DONE
+
+
+class _ticker:
+    """The line on a terminal that says how it goes."""
+
+    def __init__(self, context: Context) -> None:
+        args = context.args
+        self._shown = sys.stderr.isatty() and not (args.quiet or args.json or args.verbose)
+
+    def __call__(self, farmer: Farmer, last: bool = False) -> None:
+        if not self._shown:
+            return
+        summary = farmer.summary
+        text = f"{summary.done:,} done, {summary.failed:,} failed, {farmer.busy} running"
+        end = "\r\x1b[K" if last else ""
+        print(f"\r\x1b[K{text}{end}", end="", file=sys.stderr, flush=True)
+
+
+def _tell(context: Context, run: Run, farmer: Farmer, done: Summary, seconds: float) -> None:
+    """Say what this farmer has done."""
+    if context.screen.json:
+        told = {"done": done.done, "failed": done.failed, "dropped": done.dropped}
+        why = farmer.stopped or None
+        context.screen.data({"uuid": run.uuid, **told, "seconds": seconds, "stopped": why})
+        return
+    rate = (done.done + done.failed) / seconds if seconds > 0 else 0.0
+    text = f"{done.done:,} done, {done.failed:,} failed here in {span(seconds)} ({rate:.3g}/s)"
+    if farmer.stopped:
+        text += f"; stopped, since {farmer.stopped}: the rest waits for others"
+    context.screen.note(text)
+
+
+def _tell_end(context: Context, run: Run, folder: Workdir) -> int:
+    """Say how the run ended, and what has failed."""
+    seen = look(run)
+    if not seen.over:
+        return DONE
+    if not context.screen.json:
+        _tell_people(context, seen, folder)
+    if seen.info["state"] == "cancelled":
+        return CANCELLED
+    return TASKS_FAILED if seen.info["numFailed"] else DONE
+
+
+def _tell_people(context: Context, seen: Look, folder: Workdir) -> None:
+    context.screen.say(seen.short())
+    for line in failed_in_words(seen):
+        context.screen.note(line)
+    if seen.info["numFailed"]:
+        context.screen.note(
+            f"Once mended: taskfarm restart {folder.path} --status failed, and run it again."
+        )

@@ -1,0 +1,272 @@
+"""One running command."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import resource
+import signal
+import sys
+import time
+from dataclasses import dataclass
+
+from .._answers import Json
+from .._reports import Key, Told
+
+MOST_LOG = 64 * 1024
+"""Bytes at the end of a log that the server gets; the whole log stays in the working folder."""
+
+SAID = 5
+"""Last lines of the log that stand in the error of a failed task."""
+
+SPOKEN = re.compile(rb"taskfarm: *(\d{1,3}(?:\.\d+)?) *%")
+NUMBER = re.compile(rb"(\d{1,3}(?:\.\d+)?) *%?\s*\n")
+
+MEMORY_UNIT = 1 if sys.platform == "darwin" else 1024
+"""Bytes in a unit of what the system tells of memory."""
+
+
+@dataclass
+class Usage:
+    """How a process ended, and what it took.
+
+    Attributes:
+        code: its exit code; negative: the number of the signal that ended it.
+        cpu: seconds of processor time, children that it has waited for included.
+        memory: bytes at its peak; None where it was less than the farmer's own, which hides it.
+    """
+
+    code: int
+    cpu: float = 0.0
+    memory: int | None = None
+
+
+@dataclass
+class Child:
+    """An attempt at a task, as a process group with a log.
+
+    Attributes:
+        key: the task's number and the attempt's.
+        pid: of the leader, which is the number of the group.
+        command: what it runs.
+        log: its log, open.
+        slot: which of the farmer's places it has.
+        line: the task's place in the list, where that is another than its number.
+        folder: a temporary folder to be removed in the end.
+        began: when, by the monotonic clock.
+        wall: when, in seconds since 1970.
+        ending: why it is being ended, if it is: timeout, dropped or released.
+        kill_at: when it is killed if it has not ended.
+        seen: bytes of its log that have been looked at for progress.
+    """
+
+    key: Key
+    pid: int
+    command: str
+    log: int
+    slot: int
+    line: Json
+    folder: str | None
+    began: float
+    wall: float
+    ending: str = ""
+    kill_at: float = 0.0
+    seen: int = 0
+
+    def signal(self, number: int) -> None:
+        """Send a signal to the whole group.
+
+        Args:
+            number: of the signal.
+        """
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, number)
+
+    def end(self, why: str, grace: float) -> None:
+        """Ask the group to end; it is killed if it has not after some time.
+
+        Args:
+            why: timeout, dropped or released.
+            grace: seconds.
+        """
+        if self.ending:
+            return
+        self.ending = why
+        self.kill_at = time.monotonic() + grace
+        self.signal(signal.SIGTERM)
+        self.signal(signal.SIGCONT)
+
+    def spoken_progress(self) -> float | None:
+        """Look for `taskfarm: 40%` in what was printed since the last look.
+
+        Returns:
+            per cent, or None.
+        """
+        size = os.fstat(self.log).st_size
+        if size <= self.seen:
+            return None
+        start = max(self.seen - 32, size - 4096, 0)  # a word may have been half printed
+        found = SPOKEN.findall(os.pread(self.log, size - start, start))
+        self.seen = size
+        return _percent(found)
+
+    def tail(self) -> str:
+        """Read the end of the log.
+
+        Returns:
+            the last 64 KiB of it; what is no UTF-8 is replaced.
+        """
+        size = os.fstat(self.log).st_size
+        if not size:
+            return ""
+        return os.pread(self.log, MOST_LOG, max(0, size - MOST_LOG)).decode(errors="replace")
+
+
+def written_progress(data: bytes) -> float | None:
+    """Read what was written to the file descriptor for progress.
+
+    Args:
+        data: numbers from 0 to 100, a line each.
+
+    Returns:
+        the last of them, or None.
+    """
+    return _percent(NUMBER.findall(data))
+
+
+def _percent(found: list[bytes]) -> float | None:
+    numbers = [float(one) for one in found]
+    return next((one for one in reversed(numbers) if one <= 100), None)
+
+
+def usage(status: int, used: resource.struct_rusage, floor: int) -> Usage:
+    """Put together what the system says of a process that has ended.
+
+    Args:
+        status: as waitpid(2) has it.
+        used: its resources.
+        floor: peak memory of the farmer in the system's unit: a process counts as having had it
+            before it became another program.
+
+    Returns:
+        the same for a report.
+    """
+    code = os.waitstatus_to_exitcode(status)
+    memory = used.ru_maxrss * MEMORY_UNIT if used.ru_maxrss > floor else None
+    return Usage(code, used.ru_utime + used.ru_stime, memory)
+
+
+def success(child: Child, used: Usage, now: float) -> Told:
+    """Report a command that has ended with 0.
+
+    Args:
+        child: the command.
+        used: what it took.
+        now: by the monotonic clock.
+
+    Returns:
+        the report. Put together by hand, as it is made for every task.
+    """
+    number, attempt = child.key
+    memory = "" if used.memory is None else f', "memory": {used.memory}'
+    line = "" if child.line is None else f', "line": {json.dumps(child.line)}'
+    log = child.tail()
+    tail = f', "log": {json.dumps(log)}' if log else ""
+    return Told(
+        child.key,
+        f'{{"task": {number}, "attempt": {attempt}, "status": "done", "exitCode": 0, "output": '
+        f'{{"began": {child.wall:.6f}, "seconds": {now - child.began:.6f}, "cpu": {used.cpu:.6f}'
+        f'{memory}, "pid": {os.getpid()}, "slot": {child.slot}{line}}}{tail}}}',
+    )
+
+
+def failure(child: Child, used: Usage, now: float, why: str) -> Told:
+    """Report a command that has failed.
+
+    Args:
+        child: the command.
+        used: what it took.
+        now: by the monotonic clock.
+        why: in words.
+
+    Returns:
+        the report; its last line is that of the log, by which failures are grouped.
+    """
+    log = child.tail()
+    output = {"began": child.wall, "seconds": now - child.began, "cpu": used.cpu,
+              "pid": os.getpid(), "slot": child.slot}  # fmt: skip
+    extra = {"memory": used.memory, "line": child.line}
+    output.update({name: one for name, one in extra.items() if one is not None})
+    error = complaint(child.command, why, log)
+    return _failed(child.key, error, exitCode=used.code, output=output, log=log)
+
+
+def refusal(key: Key, error: str) -> Told:
+    """Report a task whose command could not be started.
+
+    Args:
+        key: the task's number and the attempt's.
+        error: why.
+
+    Returns:
+        the report.
+    """
+    return _failed(key, error)
+
+
+def released(key: Key) -> Told:
+    """Give a task back.
+
+    Args:
+        key: the task's number and the attempt's.
+
+    Returns:
+        the report.
+    """
+    body = {"task": key[0], "attempt": key[1], "status": "released"}
+    return Told(key, json.dumps(body))
+
+
+def _failed(key: Key, error: str, **more: Json) -> Told:
+    body = {"task": key[0], "attempt": key[1], "status": "failed", "error": _valid(error)}
+    return Told(key, json.dumps({**body, **more}))
+
+
+def _valid(text: str) -> str:
+    return text.encode(errors="replace").decode()
+
+
+def complaint(command: str, why: str, log: str) -> str:
+    """Say what failed: the command, how it ended, what it said last.
+
+    Args:
+        command: what was run.
+        why: how it ended.
+        log: the end of its log.
+
+    Returns:
+        some lines.
+    """
+    said = [line.rstrip()[:500] for line in log.splitlines() if line.strip()][-SAID:]
+    if why.startswith("exit"):
+        return "\n".join([f"$ {command[:500]}", why, *said])
+    return "\n".join([f"$ {command[:500]}", *said, why])
+
+
+def in_words(code: int) -> str:
+    """Say how a process ended.
+
+    Args:
+        code: its exit code, negative for a signal.
+
+    Returns:
+        for example "exit code 3" or "killed by SIGSEGV".
+    """
+    if code >= 0:
+        return f"exit code {code}"
+    try:
+        return f"killed by {signal.Signals(-code).name}"
+    except ValueError:
+        return f"killed by signal {-code}"

@@ -1,0 +1,195 @@
+"""The working folder of a run of commands: its configuration and its logs.
+
+The configuration is written once, as a whole, and every farmer that is started on the folder reads
+it. Files only appear complete, by a link or a rename, so that farmers on several nodes need no
+locks, which many shared file systems lack.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+
+from .._answers import Json
+from .._errors import ConfigurationError
+
+CONFIGURATION = "taskfarm.json"
+LOGS = "logs"
+TASKS = "tasks.ndjson"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a folder remembers, so that nobody has to say it again.
+
+    Attributes:
+        run: UUID of the run.
+        url: the server's address.
+        tasklist: path of the tasklist, from the current folder of the first call.
+        form: the format of the tasklist.
+        handler: the tasklist handler's name.
+        tasks: how many tasks the tasklist had when it was last read.
+        digest: SHA-256 of these tasks, by which a changed list is noticed.
+        ordered: whether the tasks are in another order than in the list.
+        runner: the runner's name.
+        proc: how many commands at a time.
+        timeout: seconds after which a farmer ends itself; None for never.
+        grace: seconds from SIGTERM to SIGKILL.
+        on_signal: what becomes of running commands after a signal: "release" or "finish".
+    """
+
+    run: str = ""
+    url: str = ""
+    tasklist: str = ""
+    form: str = "lines"
+    handler: str = "default"
+    tasks: int = 0
+    digest: str = ""
+    ordered: bool = False
+    runner: str = "default"
+    proc: int = 0
+    timeout: float | None = None
+    grace: float = 10.0
+    on_signal: str = "release"
+
+
+class Workdir:
+    """A working folder."""
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        """Remember where; nothing is made yet.
+
+        Args:
+            path: the folder.
+        """
+        self.path = Path(path)
+        self.logs = self.path / LOGS
+
+    @property
+    def configuration(self) -> Path:
+        """The file with the settings."""
+        return self.path / CONFIGURATION
+
+    def make(self) -> None:
+        """Make the folder and that of its logs; several may do so at once."""
+        self.logs.mkdir(parents=True, exist_ok=True)
+
+    def read(self) -> Settings | None:
+        """Read the settings.
+
+        Returns:
+            the settings; None where nothing has been started yet.
+
+        Raises:
+            ConfigurationError: the file makes no sense.
+        """
+        try:
+            text = self.configuration.read_text("utf-8")
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        known = {one.name for one in fields(Settings)}
+        try:
+            values = json.loads(text)
+            return Settings(**{name: one for name, one in values.items() if name in known})
+        except (ValueError, TypeError, AttributeError) as error:
+            raise ConfigurationError(f"{self.configuration} is garbled: {error}.") from None
+
+    def create(self, settings: Settings) -> bool:
+        """Write the first settings, unless somebody else has done so meanwhile.
+
+        Args:
+            settings: what to remember.
+
+        Returns:
+            whether these are the folder's settings now.
+        """
+        part = self._write(settings)
+        try:
+            os.link(part, self.configuration)
+        except FileExistsError:
+            return False
+        except OSError:  # a file system without hard links
+            return self._create_without_link(part)
+        finally:
+            part.unlink(missing_ok=True)
+        return True
+
+    def change(self, settings: Settings, **values: object) -> Settings:
+        """Change some of the settings.
+
+        Args:
+            settings: as they are.
+            values: the new ones by name.
+
+        Returns:
+            the settings as they are now.
+        """
+        changed = replace(settings, **values)  # type: ignore[arg-type]
+        if changed != settings:
+            self._write(changed).replace(self.configuration)
+        return changed
+
+    def write_tasks(self, tasks: Iterable[Json]) -> None:
+        """Keep the tasks of the run, in its order, so that files can name them.
+
+        Args:
+            tasks: their inputs.
+        """
+        part = self.path / f".{TASKS}.{socket.gethostname()}.{os.getpid()}"
+        with part.open("w", encoding="utf-8") as file:
+            file.writelines(json.dumps(task) + "\n" for task in tasks)
+        part.replace(self.path / TASKS)
+
+    def read_tasks(self) -> list[Json]:
+        """The tasks as they were kept; none where nothing was submitted from here."""
+        try:
+            with (self.path / TASKS).open(encoding="utf-8") as file:
+                return [json.loads(line) for line in file]
+        except FileNotFoundError:
+            return []
+
+    def log(self, number: int) -> Path:
+        """The log of a task.
+
+        Args:
+            number: of the task.
+
+        Returns:
+            its path.
+        """
+        return self.logs / f"log_{number}"
+
+    def _write(self, settings: Settings) -> Path:
+        part = self.path / f".{CONFIGURATION}.{socket.gethostname()}.{os.getpid()}"
+        part.write_text(json.dumps(asdict(settings), indent=2) + "\n", "utf-8")
+        return part
+
+    def _create_without_link(self, part: Path) -> bool:
+        """Open for exclusive creation: the content follows a moment later."""
+        with contextlib.suppress(FileExistsError), self.configuration.open("x") as file:
+            file.write(part.read_text("utf-8"))
+            return True
+        return False
+
+
+def find_run(path: Path) -> str:
+    """Find the run that is worked on in a folder.
+
+    Args:
+        path: the folder.
+
+    Returns:
+        the UUID of the run.
+
+    Raises:
+        ConfigurationError: it is no working folder.
+    """
+    settings = Workdir(path).read()
+    if settings is None or not settings.run:
+        raise ConfigurationError(f"{path} is no working folder: it has no {CONFIGURATION}.")
+    return settings.run
