@@ -438,12 +438,15 @@ class WholeFarm(RuleBasedStateMachine):
     @rule(which=EITHER)
     def cancel(self, which: int) -> None:
         run = self.runs[which]
-        if run.state == "cancelled":
+        expected = run.count(W, C)
+        if run.state == "cancelled" and expected == 0:
             self.expect(StateConflict, run, steering.cancel, who="alice")
             return
-        expected = run.count(W, C)
         assert self.expect(None, run, steering.cancel, who="alice") == expected
-        run.cancel()
+        if run.state == "cancelled":
+            run.call_off()
+        else:
+            run.cancel()
 
     @rule(which=EITHER, errors=st.integers(1, 3), most=st.none() | st.integers(1, 6))
     def change_policy(self, which: int, errors: int, most: int | None) -> None:
@@ -451,6 +454,7 @@ class WholeFarm(RuleBasedStateMachine):
         given = {"error_attempts": errors, "fail_count": most}
         self.expect(None, run, steering.change_policy, who="alice", **given)
         run.policy |= given
+        run.enforce(failed=True)
 
     @rule(
         which=EITHER,
