@@ -15,14 +15,13 @@ The body, all of it optional::
 Many plain successes may be told shortly: ``"done": {"UUID": [[23, 1], [24, 1]]}``.
 """
 
-import json
-from typing import Any
+from typing import Any, NoReturn
 
 from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from runs import attempts, exchange, reports, sweep, workers
+from runs import attempts, exchange, plain, reports, sweep, workers
 from runs.api.base import FarmViewSet
 from runs.api.schema import WORKER
 from runs.api.shapes import ExchangeInput, ExchangeOutput
@@ -101,7 +100,7 @@ def show(answer: Answer) -> dict[str, Any]:
                 "task": one.number,
                 "attempt": one.attempt,
                 "percentCompleted": one.percent,
-                **({} if one.input is None else {"input": json.loads(one.input)}),
+                **({} if one.input is None else {"input": plain.read_back(one.input)}),
             }
             for one in answer.tasks
         ],
@@ -192,13 +191,7 @@ def read_ending(item: dict[str, Any], outcome: Outcome) -> Ending:
     """How a reported attempt ended."""
     output = None
     if item.get("output") is not None:
-        output = attempts.to_json(item["output"])
-        if len(output) > attempts.MOST_OUTPUT:
-            reason = (
-                f"The output of task {item['task']} has {len(output)} characters; an attempt "
-                f"keeps {attempts.MOST_OUTPUT} at most. Write it to a file, report its path."
-            )
-            raise TooLarge(reason, {"output": [reason]})
+        output = read_output(item)
     for name in ("error", "log"):
         if not isinstance(item.get(name, ""), str):
             refuse(name, "Must be a string.")
@@ -212,7 +205,22 @@ def read_ending(item: dict[str, Any], outcome: Outcome) -> Ending:
     )
 
 
-def refuse(name: str, reason: str) -> None:
+def read_output(item: dict[str, Any]) -> str:
+    """The output in a report as the JSON that is kept: to the letter, or not at all."""
+    try:
+        output = plain.dump(item["output"])
+    except ValueError as error:
+        refuse("output", f"That of task {item['task']} is no JSON that can be kept: {error}.")
+    if len(output) > attempts.MOST_OUTPUT:
+        reason = (
+            f"The output of task {item['task']} has {len(output)} characters; an attempt "
+            f"keeps {attempts.MOST_OUTPUT} at most. Write it to a file, report its path."
+        )
+        raise TooLarge(reason, {"output": [reason]})
+    return output
+
+
+def refuse(name: str, reason: str) -> NoReturn:
     """Refuse the body for one of its fields.
 
     Raises:

@@ -36,12 +36,20 @@ class EventList(serializers.Serializer[Any]):
     next = serializers.CharField(allow_null=True, help_text="The address of the next page.")
 
 
+class AnyJson(serializers.JSONField):
+    """Any JSON as it came; who keeps it looks whether it can be kept, and says which cannot."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        """The value."""
+        return data
+
+
 class AppendInput(StrictSerializer):
     """Tasks to add: plain ones, or one for each input."""
 
     numTasks = StrictIntegerField(required=False, min_value=0, max_value=2_000_000_000)
     inputs = serializers.ListField(
-        child=serializers.JSONField(allow_null=True),
+        child=AnyJson(allow_null=True),
         required=False,
         help_text="Any JSON, 256 KiB each at most.",
     )
