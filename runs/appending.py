@@ -65,6 +65,7 @@ def append_stream(*, run: Run, lines: Iterable[bytes], who: str = "") -> Added:
     Raises:
         StateConflict: as for ``append``, or somebody else added tasks meanwhile.
         InvalidInput: a line is no JSON, or the run would get too large.
+        CutOff: the stream ended too early.
         TooLarge: a line is.
         RunNotFound: the run has been deleted meanwhile.
     """

@@ -1,7 +1,7 @@
 """Everything that can be refused, as one tree without HTTP in it.
 
     FarmError
-    ├── InvalidInput      what was given makes no sense; ``fields`` says where
+    ├── InvalidInput      what was given makes no sense; ``fields`` says where; TooLarge, CutOff
     ├── NotFound          RunNotFound, TaskNotFound, WorkerNotFound, EventNotFound, UnknownInfo
     └── Conflict          StaleReport, WorkerExists, StateConflict
 
@@ -34,6 +34,12 @@ class TooLarge(InvalidInput):
     """An input, output or log is larger than the farm keeps."""
 
     code = "too_large"
+
+
+class CutOff(InvalidInput):
+    """A stream of inputs ended before all of it had come; what was added before stays."""
+
+    code = "cut_off"
 
 
 class NotFound(FarmError):
