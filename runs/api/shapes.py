@@ -57,7 +57,8 @@ class AppendInput(StrictSerializer):
     key = StrictCharField(
         required=False,
         max_length=64,
-        help_text="Any name for this append: sent again with it, nothing is added twice.",
+        help_text="Any name for this append: sent again with it, nothing is added twice. "
+        "With other tasks than before it is a 409.",
     )
 
     def validate(self, attrs: Any) -> Any:
