@@ -21,6 +21,11 @@ def printable(name: str) -> str:
     return name[:64].encode(errors="backslashreplace").decode()
 
 
+def is_text(value: str) -> bool:
+    """Whether a database can hold it: no NUL, no half of a surrogate pair."""
+    return "\x00" not in value and value.encode(errors="ignore").decode() == value
+
+
 class StrictIntegerField(serializers.IntegerField):
     """A JSON integer: no string, no float, no boolean."""
 

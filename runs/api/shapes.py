@@ -151,7 +151,10 @@ class ExchangeInput(StrictSerializer):
 
     want = StrictIntegerField(required=False, min_value=0, help_text="Tasks that it would like.")
     runs = serializers.ListField(
-        child=serializers.CharField(), required=False, help_text="From these runs."
+        child=serializers.CharField(),
+        required=False,
+        max_length=100,
+        help_text="From these runs; one exchange names 100 at most.",
     )
     namespace = serializers.CharField(
         required=False, help_text="From the active runs of a namespace, highest priority first."
