@@ -1,5 +1,6 @@
 """Adding tasks to a run that takes more: plain ones, or one for each input."""
 
+import hashlib
 from collections.abc import Iterable
 from itertools import islice
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 from django.db import transaction
 
 from runs import events, inputs, lifecycle, tallies
-from runs.errors import FarmError, RunNotFound, StateConflict
+from runs.errors import FarmError, KeyTaken, RunNotFound, StateConflict
 from runs.models import Run, RunEvent
 from runs.tallies import Counts
 
@@ -15,7 +16,7 @@ CHUNK = 20_000
 """Tasks in one transaction of a stream."""
 CHUNK_CHARACTERS = 8 * 2**20
 KEYS = 20
-"""Keys of the last appends that a run remembers."""
+"""Keys of the last appends that a run remembers; it looks for one in as many events of appends."""
 
 Added = tuple[int, int]
 """The first new number, and how many tasks were added."""
@@ -38,20 +39,22 @@ def append(
 
     Raises:
         StateConflict: the run is closed and has been started already, or it is cancelled.
+        KeyTaken: the key came before with other tasks.
         InvalidInput: the run would get too large.
         TooLarge: an input is.
         RunNotFound: the run has been deleted meanwhile.
     """
     texts = None if values is None else list(inputs.encode(values, run.num_tasks))
+    digest = digest_of(num_tasks, texts) if key else ""
     with transaction.atomic():
         locked = lock(run)
-        before = repeated(locked, key) if key else None
+        before = repeated(locked, key, digest) if key else None
         if before is not None:
             return before
         check_open(locked)
         added = add(locked, num_tasks if texts is None else len(texts), texts)
         if added[1]:
-            note(locked, added, who, key)
+            note(locked, added, who, (key, digest))
     run.num_tasks, run.largest_input = locked.num_tasks, locked.largest_input
     return added
 
@@ -65,6 +68,7 @@ def append_stream(*, run: Run, lines: Iterable[bytes], who: str = "") -> Added:
     Raises:
         StateConflict: as for ``append``, or somebody else added tasks meanwhile.
         InvalidInput: a line is no JSON, or the run would get too large.
+        CutOff: the stream ended too early.
         TooLarge: a line is.
         RunNotFound: the run has been deleted meanwhile.
     """
@@ -77,7 +81,7 @@ def append_stream(*, run: Run, lines: Iterable[bytes], who: str = "") -> Added:
                 check_open(locked)
                 check_next(locked, first + count, count)
                 start, added = add(locked, len(chunk), chunk)
-                note(locked, (start, added), who, "")
+                note(locked, (start, added), who)
             first = start if count == 0 else first
             count += added
             run.num_tasks, run.largest_input = locked.num_tasks, locked.largest_input
@@ -153,17 +157,17 @@ def add(run: Run, count: int, texts: list[str] | None) -> Added:
     return first, count
 
 
-def note(run: Run, added: Added, who: str, key: str) -> None:
-    """Write the append down; one that goes on where the last event ended is one with it."""
+def note(run: Run, added: Added, who: str, key: tuple[str, str] = ("", "")) -> None:
+    """Write it down with its key; one that goes on where the last event ended is that event."""
     first, count = added
+    keys = [[key[0], first, count, key[1]]] if key[0] else []
     last = events.latest(run)
     if last is None or last.what != "append" or last.who != who or not follows(last, first):
-        details = {"first": first, "keys": [[key, first, count]] if key else []}
+        details = {"first": first, "keys": keys}
         events.record(run, "append", who=who, tasks=count, details=details)
         return
     last.tasks = (last.tasks or 0) + count
-    if key:
-        last.details["keys"] = [*last.details["keys"], [key, first, count]][-KEYS:]
+    last.details["keys"] = [*last.details["keys"], *keys][-KEYS:]
     last.save(update_fields=["tasks", "details"])
 
 
@@ -172,10 +176,28 @@ def follows(last: RunEvent, first: int) -> bool:
     return bool(last.details["first"] + (last.tasks or 0) == first)
 
 
-def repeated(run: Run, key: str) -> Added | None:
-    """What an append with this key added before; None where there was none."""
-    for event in events.of_run(run, limit=KEYS):
-        for known, first, count in event.details.get("keys", ()):
-            if known == key:
-                return int(first), int(count)
+def digest_of(num_tasks: int, texts: list[str] | None) -> str:
+    """What tells this append's tasks from others."""
+    told = hashlib.sha256(b"plain" if texts is None else b"inputs")
+    for text in [str(num_tasks)] if texts is None else texts:
+        told.update(b"\n" + text.encode())  # no text has a line break in it
+    return told.hexdigest()[:32]
+
+
+def repeated(run: Run, key: str, digest: str) -> Added | None:
+    """What an append with this key added before; None where there was none.
+
+    Raises:
+        KeyTaken: it added other tasks.
+    """
+    for event in events.of_run(run, what="append", limit=KEYS):
+        for known, first, count, *others in event.details.get("keys", ()):
+            if known != key:
+                continue
+            if others and others[0] != digest:
+                raise KeyTaken(
+                    f"The key {key!r} has been used to add other tasks, {count} from number "
+                    f"{first} on; nothing was added. Take another key for each append."
+                )
+            return int(first), int(count)
     return None

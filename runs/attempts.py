@@ -1,6 +1,5 @@
 """Attempts: written once, when they end, with what came of them."""
 
-import json
 import re
 import zlib
 from collections import Counter
@@ -96,7 +95,7 @@ def record(id: int, ending: Ending) -> dict[str, object]:
         "id": id,
         "outcome": int(ending.outcome),
         "exit_code": ending.exit_code,
-        "output": clean(ending.output),
+        "output": ending.output,
         "error": clean(tail(ending.error, MOST_ERROR)),
         "log_tail": clean(tail(ending.log_tail, MOST_LOG)),
         "fingerprint": fingerprint(ending.error) if ending.outcome in BAD else None,
@@ -171,9 +170,3 @@ def recorded(
         (number, attempt): Outcome(outcome)
         for number, attempt, outcome in fetch(statement, [value, run_id, worker_id])
     }
-
-
-def to_json(value: object) -> str:
-    """A value as the JSON that an attempt or an input keeps; half a surrogate pair becomes "?"."""
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-    return text.encode(errors="replace").decode()

@@ -1,9 +1,9 @@
 """Everything that can be refused, as one tree without HTTP in it.
 
     FarmError
-    ├── InvalidInput      what was given makes no sense; ``fields`` says where
+    ├── InvalidInput      what was given makes no sense; ``fields`` says where; TooLarge, CutOff
     ├── NotFound          RunNotFound, TaskNotFound, WorkerNotFound, EventNotFound, UnknownInfo
-    └── Conflict          StaleReport, WorkerExists, StateConflict
+    └── Conflict          StaleReport, WorkerExists, StateConflict, KeyTaken
 
 The API maps each class to a status in one place (``runs/api/errors.py``); pages and commands show
 the same sentence. A class's ``code`` is part of the API: programs may rely on it.
@@ -34,6 +34,12 @@ class TooLarge(InvalidInput):
     """An input, output or log is larger than the farm keeps."""
 
     code = "too_large"
+
+
+class CutOff(InvalidInput):
+    """A stream of inputs ended before all of it had come; what was added before stays."""
+
+    code = "cut_off"
 
 
 class NotFound(FarmError):
@@ -107,6 +113,12 @@ class StateConflict(Conflict):
     """The transition does not exist from the state that the task or run is in."""
 
     code = "state_conflict"
+
+
+class KeyTaken(Conflict):
+    """The key of an append has been used for other tasks: each append needs one of its own."""
+
+    code = "key_taken"
 
 
 class WorkerExists(Conflict):

@@ -44,9 +44,13 @@ def find(run: Run, id: str) -> RunEvent:
     return found
 
 
-def of_run(run: Run, *, before: int | None = None, limit: int = 100) -> list[RunEvent]:
-    """The run's events, newest first."""
+def of_run(
+    run: Run, *, what: str = "", before: int | None = None, limit: int = 100
+) -> list[RunEvent]:
+    """The run's events, newest first; of one kind if it is named."""
     found = RunEvent.objects.filter(run=run)
+    if what:
+        found = found.filter(what=what)
     if before is not None:
         found = found.filter(id__lt=before)
     return list(found.order_by("-id")[:limit])

@@ -1,10 +1,9 @@
 """Inputs of tasks: JSON, at most 256 KiB each, streamed in and read back at the claim."""
 
-import json
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from runs.attempts import to_json
+from runs import plain
 from runs.dialect import as_list, fetch, insert_rows
 from runs.errors import InvalidInput, TooLarge
 from runs.models import Run
@@ -38,10 +37,16 @@ def encode(values: Iterable[Any], first: int = 0) -> Iterator[str]:
     """Values as the JSON that is kept.
 
     Raises:
+        InvalidInput: one of them is no plain JSON; the error counts them from 1.
         TooLarge: one of them is above the limit.
     """
     for number, value in enumerate(values, first):
-        text = to_json(value)
+        try:
+            text = plain.dump(value)
+        except ValueError as error:
+            raise refusal(
+                f"Input {number - first + 1} is no JSON that can be kept: {error}."
+            ) from None
         check_size(size_of(text), f"The input of task {number}")
         yield text
 
@@ -61,18 +66,17 @@ def lines(stream: Iterable[bytes]) -> Iterator[str]:
 
 
 def checked(line: bytes, index: int) -> str:
-    """One line of NDJSON as text, proved to be JSON without NaN."""
+    """One line of NDJSON as text, proved to be plain JSON."""
     try:
-        json.loads(line, parse_constant=refuse_constant)
-        return line.decode()
-    except (ValueError, RecursionError) as error:
-        reason = f"Line {index} is no JSON: {error}: {line[:60].decode(errors='replace')!r}"
-        raise InvalidInput(reason, {"inputs": [reason]}) from None
+        return plain.decode(line)
+    except ValueError as error:
+        shown = line[:60].decode(errors="replace")
+        raise refusal(f"Line {index} is no JSON: {error}: {shown!r}") from None
 
 
-def refuse_constant(name: str) -> None:
-    """Refuse NaN and Infinity, which are no JSON."""
-    raise ValueError(f"{name} is no JSON value")
+def refusal(reason: str) -> InvalidInput:
+    """The error for an input that cannot be kept."""
+    return InvalidInput(reason, {"inputs": [reason]})
 
 
 def size_of(text: str) -> int:

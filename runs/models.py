@@ -383,7 +383,11 @@ class RunEvent(models.Model):
     undone = models.DateTimeField(null=True)
 
     class Meta:
-        indexes = (models.Index(fields=["run", "id"], name="event_by_run"),)
+        indexes = (
+            models.Index(fields=["run", "id"], name="event_by_run"),
+            # The last events of one kind: an append looks for its key however many others came.
+            models.Index(fields=["run", "what", "id"], name="event_by_kind"),
+        )
 
     def __str__(self) -> str:
         return f"{self.what} by {self.who or 'policy'}"

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+from runs import plain
 from runs.dialect import as_datetime, fetch
 from runs.models import Run
 from runs.states import Outcome, TaskState
@@ -60,7 +61,7 @@ def show(row: tuple[Any, ...]) -> Row:
         "started": moment(started),
         "ended": moment(ended),
         "exitCode": code,
-        "output": None if output is None else json.loads(output),
+        "output": None if output is None else plain.read_back(output),
         "error": error,
         "fingerprint": fingerprint,
         "log": log,

@@ -14,6 +14,8 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 from rest_framework.viewsets import ViewSet
 
+from runs.errors import CutOff
+
 JSON = JSONRenderer()
 MOST_LINE = 2**20
 """Bytes of a line of NDJSON that are read at once; none of this length is taken."""
@@ -74,18 +76,24 @@ def body_lines(request: Request) -> Iterator[bytes]:
     """The body line by line; a line that is far too long comes in pieces.
 
     Raises:
-        ParseError: it was cut off, or its chunks are garbled.
+        CutOff: less came than was announced, or its chunks are garbled.
     """
-    meta = request.META
+    meta, count = request.META, 0
+    length = int(meta.get("CONTENT_LENGTH") or 0)
     if meta.get("CONTENT_LENGTH") or not meta.get("wsgi.input_terminated"):
         stream: Any = request._request
     else:  # in chunks: Django would see no body
         stream = meta["wsgi.input"]
     try:
         while line := stream.readline(MOST_LINE):
+            count += len(line)
+            if count < length and len(line) < MOST_LINE and not line.endswith(b"\n"):
+                break  # half a line may look like a whole one
             yield line
     except OSError as error:
-        raise ParseError("The body was cut off, or its chunks are garbled.") from error
+        raise CutOff("The body was cut off, or its chunks are garbled.") from error
+    if count < length:
+        raise CutOff(f"The body was cut off: {count} bytes of {length} came.")
 
 
 class JsonErrors(APIView):

@@ -29,10 +29,9 @@ RETRY_AFTER = 5
 """Seconds after which a client may ask again when the database is away."""
 READ_ONLY = "25006"
 """PostgreSQL's read_only_sql_transaction."""
-UNAVAILABLE = (
-    "The database is not available now. Try again; a restart or a deletion that was cut short then "
-    "goes on where it stopped."
-)
+UNAVAILABLE = "The database is not available now. Try again"
+CUT_SHORT = {"restart": "a restart", "destroy": "a deletion", "cancel": "a cancellation"}
+"""The calls that are more than one transaction: they may get half-way, and go on when repeated."""
 
 
 def handle(error: Exception, context: dict[str, Any]) -> Response | None:
@@ -42,7 +41,7 @@ def handle(error: Exception, context: dict[str, Any]) -> Response | None:
         fields = error.fields if isinstance(error, errors.InvalidInput) else None
         return respond(status_of(error), error.detail, error.code, fields)
     if isinstance(error, Error) and will_pass(error):
-        return unavailable(error)
+        return unavailable(error, getattr(context.get("view"), "action", None))
     if isinstance(error, Http404):
         return respond(404, "There is nothing at this address.", "not_found")
     if isinstance(error, RequestDataTooBig):
@@ -79,14 +78,13 @@ def will_pass(error: Error) -> bool:
     return read_only or isinstance(error, OperationalError | InterfaceError)
 
 
-def unavailable(error: Exception) -> Response:
-    """The database is away, full, locked or read-only: the call may be sent again.
-
-    One transaction is all of a call but of a restart or a deletion, which work piece by piece.
-    """
+def unavailable(error: Exception, call: str | None) -> Response:
+    """The database is away, full, locked or read-only: the call may be sent again."""
     log.error("The database refused: %s", error)
     connection.close_if_unusable_or_obsolete()
-    response = respond(503, UNAVAILABLE, "unavailable")
+    what = CUT_SHORT.get(call or "")
+    goes_on = f"; {what} that was cut short then goes on where it stopped" if what else ""
+    response = respond(503, f"{UNAVAILABLE}{goes_on}.", "unavailable")
     response["Retry-After"] = str(RETRY_AFTER)
     return response
 
@@ -120,11 +118,26 @@ def too_large() -> str:
 def flatten(detail: Any) -> dict[str, list[str]]:
     """DRF's nested reasons as field → list of sentences."""
     if not isinstance(detail, dict):
-        return {"body": [str(reason) for reason in detail]}
-    return {
-        str(name): [str(reason) for reason in (reasons if isinstance(reasons, list) else [reasons])]
-        for name, reasons in detail.items()
-    }
+        return {"body": sentences(detail)}
+    return {str(name): sentences(reasons) for name, reasons in detail.items()}
+
+
+def sentences(reasons: Any) -> list[str]:
+    """The reasons for one field; those within it name their place: ``item 2: Must be …``."""
+    if isinstance(reasons, dict):
+        return [
+            f"{place(name)}: {sentence}"
+            for name, inner in reasons.items()
+            for sentence in sentences(inner)
+        ]
+    if isinstance(reasons, list | tuple):
+        return [sentence for inner in reasons for sentence in sentences(inner)]
+    return [str(reasons)]
+
+
+def place(name: Any) -> str:
+    """Where in a field: the items of a list are counted from 1."""
+    return f"item {name + 1}" if isinstance(name, int) else str(name)
 
 
 def answer(status: int, detail: str, code: str) -> JsonResponse:

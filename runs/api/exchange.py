@@ -15,15 +15,16 @@ The body, all of it optional::
 Many plain successes may be told shortly: ``"done": {"UUID": [[23, 1], [24, 1]]}``.
 """
 
-import json
-from typing import Any
+from collections.abc import Sized
+from typing import Any, NoReturn, TypeVar
 
 from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from runs import attempts, exchange, reports, sweep, workers
+from runs import attempts, exchange, plain, reports, sweep, workers
 from runs.api.base import FarmViewSet
+from runs.api.fields import is_text, printable, shown
 from runs.api.schema import WORKER
 from runs.api.shapes import ExchangeInput, ExchangeOutput
 from runs.attempts import Ending
@@ -34,7 +35,10 @@ from runs.states import Outcome
 
 MOST_WANTED = 10_000
 MOST_REPORTS = 10_000
+MOST_RUNS = 100
+"""Runs that one exchange names, all in all: each is a transaction of its own."""
 ENDINGS = {"done": Outcome.DONE, "failed": Outcome.FAILED, "released": Outcome.RELEASED}
+Many = TypeVar("Many", bound=Sized)
 KNOWN = {"want", "runs", "namespace", "reports", "done", "holding", "timeLeft"}
 KNOWN_IN_REPORT = {
     "task", "attempt", "percentCompleted", "status", "output", "error", "exitCode", "log",
@@ -101,7 +105,7 @@ def show(answer: Answer) -> dict[str, Any]:
                 "task": one.number,
                 "attempt": one.attempt,
                 "percentCompleted": one.percent,
-                **({} if one.input is None else {"input": json.loads(one.input)}),
+                **({} if one.input is None else {"input": plain.read_back(one.input)}),
             }
             for one in answer.tasks
         ],
@@ -121,7 +125,7 @@ def read_wish(body: Any) -> Wish:
     """
     unknown = sorted(set(body) - KNOWN)
     if unknown:
-        refuse(unknown[0][:64], f"Unknown field; known are: {', '.join(sorted(KNOWN))}.")
+        refuse(printable(unknown[0]), f"Unknown field; known are: {', '.join(sorted(KNOWN))}.")
     told: dict[str, list[Report]] = {}
     for run, items in mapping(body, "reports").items():
         told.setdefault(run_uuid(run), []).extend(
@@ -133,17 +137,27 @@ def read_wish(body: Any) -> Wish:
         )
     if sum(map(len, told.values())) > MOST_REPORTS:
         refuse("reports", f"At most {MOST_REPORTS} reports fit into one exchange.")
-    namespace = body.get("namespace")
-    if namespace is not None and not isinstance(namespace, str):
-        refuse("namespace", "Must be a string.")
+    holding = read_holding(body)
+    runs = [run_uuid(one) for one in few(listing(body.get("runs", []), "runs"), "runs")]
+    few({*told, *(holding or ()), *runs}, "runs")
     return Wish(
         reports=told,
-        holding=read_holding(body),
+        holding=holding,
         want=number(body.get("want", 0), "want", 0, MOST_WANTED),
-        runs=[run_uuid(one) for one in listing(body.get("runs", []), "runs")],
-        namespace=namespace,
+        runs=runs,
+        namespace=read_namespace(body),
         time_left=read_time_left(body),
     )
+
+
+def read_namespace(body: dict[str, Any]) -> str | None:
+    """The namespace that tasks are asked from, if it is named."""
+    name = body.get("namespace")
+    if name is None:
+        return None
+    if not isinstance(name, str) or not is_text(name):
+        refuse("namespace", f"Must be a text without NUL, in valid Unicode, not {shown(name)}.")
+    return name
 
 
 def read_holding(body: dict[str, Any]) -> dict[str, set[tuple[int, int]]] | None:
@@ -161,9 +175,12 @@ def read_time_left(body: dict[str, Any]) -> float | None:
     value = body.get("timeLeft")
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        refuse("timeLeft", "Must be a number of seconds.")
-    return float(value)
+    if not is_real(value):
+        refuse("timeLeft", f"Must be a number of seconds, not {shown(value)}.")
+    try:
+        return float(value)
+    except OverflowError:
+        refuse("timeLeft", "Must be a number of seconds, not one beyond all bounds.")
 
 
 def read_report(item: Any) -> Report:
@@ -183,8 +200,8 @@ def read_report(item: Any) -> Report:
         if percent is None:
             refuse("reports", f"The report on task {task} says neither percentage nor status.")
         return Report(task, attempt, percent=float(percent))
-    if status not in ENDINGS:
-        refuse("status", f"There is no status {str(status)[:40]!r}: {', '.join(ENDINGS)}.")
+    if not isinstance(status, str) or status not in ENDINGS:
+        refuse("status", f"There is no status {shown(status)}: {', '.join(ENDINGS)}.")
     return Report(task, attempt, percent=percent, ending=read_ending(item, ENDINGS[status]))
 
 
@@ -192,13 +209,7 @@ def read_ending(item: dict[str, Any], outcome: Outcome) -> Ending:
     """How a reported attempt ended."""
     output = None
     if item.get("output") is not None:
-        output = attempts.to_json(item["output"])
-        if len(output) > attempts.MOST_OUTPUT:
-            reason = (
-                f"The output of task {item['task']} has {len(output)} characters; an attempt "
-                f"keeps {attempts.MOST_OUTPUT} at most. Write it to a file, report its path."
-            )
-            raise TooLarge(reason, {"output": [reason]})
+        output = read_output(item)
     for name in ("error", "log"):
         if not isinstance(item.get(name, ""), str):
             refuse(name, "Must be a string.")
@@ -212,7 +223,22 @@ def read_ending(item: dict[str, Any], outcome: Outcome) -> Ending:
     )
 
 
-def refuse(name: str, reason: str) -> None:
+def read_output(item: dict[str, Any]) -> str:
+    """The output in a report as the JSON that is kept: to the letter, or not at all."""
+    try:
+        output = plain.dump(item["output"])
+    except ValueError as error:
+        refuse("output", f"That of task {item['task']} is no JSON that can be kept: {error}.")
+    if len(output) > attempts.MOST_OUTPUT:
+        reason = (
+            f"The output of task {item['task']} has {len(output)} characters; an attempt "
+            f"keeps {attempts.MOST_OUTPUT} at most. Write it to a file, report its path."
+        )
+        raise TooLarge(reason, {"output": [reason]})
+    return output
+
+
+def refuse(name: str, reason: str) -> NoReturn:
     """Refuse the body for one of its fields.
 
     Raises:
@@ -226,7 +252,14 @@ def mapping(body: dict[str, Any], name: str) -> dict[str, Any]:
     value = body.get(name, {})
     if not isinstance(value, dict):
         refuse(name, "Must be an object: run → list.")
-    return dict(value)
+    return dict(few(value, name))
+
+
+def few(runs: Many, name: str) -> Many:
+    """The runs of a field, or of all, if one exchange takes so many."""
+    if len(runs) > MOST_RUNS:
+        refuse(name, f"One exchange names {MOST_RUNS} runs at most, not {len(runs)}.")
+    return runs
 
 
 def listing(value: Any, name: str) -> list[Any]:
@@ -250,7 +283,7 @@ def pairs(value: Any, name: str) -> list[tuple[int, int]]:
 def number(value: Any, name: str, least: int, most: int) -> int:
     """A whole number in a range."""
     if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-        refuse(name, f"Must be a whole number from {least} to {most}, not {str(value)[:40]!r}.")
+        refuse(name, f"Must be a whole number from {least} to {most}, not {shown(value)}.")
     return int(value)
 
 
@@ -261,4 +294,6 @@ def is_real(value: Any) -> bool:
 
 def run_uuid(value: Any) -> str:
     """A run's UUID as 32 hex digits; RunNotFound where it is malformed."""
+    if not isinstance(value, str):
+        refuse("runs", f"Each must be the UUID of a run, not {shown(value)}.")
     return reports.parse_uuid(value).hex

@@ -1,10 +1,13 @@
 """Fields that take a value as it is or refuse it: no ``"10"`` for a number, no unknown names."""
 
+import re
 import reprlib
 from typing import Any
 from uuid import UUID
 
 from rest_framework import serializers
+
+from runs import plain
 
 _short = reprlib.Repr()
 _short.maxlevel = 3
@@ -19,6 +22,11 @@ def shown(value: object) -> str:
 def printable(name: str) -> str:
     """A given field name as an error can carry it: short, half surrogate pairs spelled out."""
     return name[:64].encode(errors="backslashreplace").decode()
+
+
+def is_text(value: str) -> bool:
+    """Whether a database can hold it: no NUL, no half of a surrogate pair."""
+    return "\x00" not in value and value.encode(errors="ignore").decode() == value
 
 
 class StrictIntegerField(serializers.IntegerField):
@@ -92,6 +100,39 @@ class StrictUUIDField(serializers.UUIDField):
         if not isinstance(data, str):
             self.fail("invalid")
         return super().to_internal_value(data)
+
+
+MOST_LABELS = 16 * 1024
+"""Bytes of the JSON of an object that describes something."""
+
+
+class LabelsField(serializers.DictField):
+    """A JSON object of moderate size that every database can hold."""
+
+    default_error_messages = {
+        "size": "Must have {most} bytes as JSON at most, not {size}.",
+        "plain": "Must be plain JSON: {why}.",
+        "nul": "Must not contain a NUL, neither in a name nor in a value.",
+    }
+
+    def to_internal_value(self, data: Any) -> dict[str, Any]:
+        """The object."""
+        if not isinstance(data, dict):
+            self.fail("not_a_dict", input_type=type(data).__name__)
+        try:
+            text = plain.dump(data)
+        except ValueError as error:
+            self.fail("plain", why=error)
+        size = len(text.encode())
+        if size > MOST_LABELS:
+            self.fail("size", most=MOST_LABELS, size=size)
+        if NUL.search(text):
+            self.fail("nul")
+        return data
+
+
+NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
+"""A NUL as JSON spells it: its backslash is not itself escaped."""
 
 
 class StrictSerializer(serializers.Serializer[Any]):

@@ -7,6 +7,7 @@ from drf_spectacular.utils import extend_schema_serializer
 from rest_framework import serializers
 
 from runs.api.fields import (
+    LabelsField,
     StrictCharField,
     StrictChoiceField,
     StrictFloatField,
@@ -163,7 +164,9 @@ class WorkerInput(StrictSerializer):
         required=False, min_value=1, max_value=3600,
         help_text="Seconds between the signs of life that it promises; without: never given up.",
     )  # fmt: skip
-    labels = serializers.DictField(required=False, help_text="Batch job id and the like.")
+    labels = LabelsField(
+        required=False, help_text="Batch job id and the like; 16 KiB of JSON at most."
+    )
 
 
 class WorkerOutput(serializers.Serializer[Any]):

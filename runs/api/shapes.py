@@ -36,12 +36,20 @@ class EventList(serializers.Serializer[Any]):
     next = serializers.CharField(allow_null=True, help_text="The address of the next page.")
 
 
+class AnyJson(serializers.JSONField):
+    """Any JSON as it came; who keeps it looks whether it can be kept, and says which cannot."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        """The value."""
+        return data
+
+
 class AppendInput(StrictSerializer):
     """Tasks to add: plain ones, or one for each input."""
 
     numTasks = StrictIntegerField(required=False, min_value=0, max_value=2_000_000_000)
     inputs = serializers.ListField(
-        child=serializers.JSONField(allow_null=True),
+        child=AnyJson(allow_null=True),
         required=False,
         help_text="Any JSON, 256 KiB each at most.",
     )
@@ -49,7 +57,8 @@ class AppendInput(StrictSerializer):
     key = StrictCharField(
         required=False,
         max_length=64,
-        help_text="Any name for this append: sent again with it, nothing is added twice.",
+        help_text="Any name for this append: sent again with it, nothing is added twice. "
+        "With other tasks than before it is a 409.",
     )
 
     def validate(self, attrs: Any) -> Any:
@@ -142,7 +151,10 @@ class ExchangeInput(StrictSerializer):
 
     want = StrictIntegerField(required=False, min_value=0, help_text="Tasks that it would like.")
     runs = serializers.ListField(
-        child=serializers.CharField(), required=False, help_text="From these runs."
+        child=serializers.CharField(),
+        required=False,
+        max_length=100,
+        help_text="From these runs; one exchange names 100 at most.",
     )
     namespace = serializers.CharField(
         required=False, help_text="From the active runs of a namespace, highest priority first."

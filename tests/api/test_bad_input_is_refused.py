@@ -9,7 +9,7 @@ from django.contrib.auth.models import User
 from rest_framework.test import APIClient
 
 from runs import tallies
-from runs.models import Run, Task
+from runs.models import Run, Task, Worker
 from tests import factories
 from tests.api.shape import assert_refused
 
@@ -230,6 +230,58 @@ def test_a_claim_by_a_worker_of_another_user(farm: Farm, bob: User) -> None:
     assert_refused(response, 404, "worker_not_found")
     assert farm.picture() == picture
     bob.workers.all().delete()
+
+
+BAD_LABELS = {
+    "a NUL in a name": r'{"a\u0000": 1}',
+    "a NUL in a value": r'{"a": ["x", {"b": "\u0000"}]}',
+    "half a surrogate pair in a name": r'{"\ud800": 1}',
+    "half a surrogate pair in a value": r'{"a": "\udfff"}',
+    "a number beyond all bounds": '{"a": 1e400}',
+    "too many": '{"a": "' + "x" * 16_384 + '"}',
+    "too many bytes": '{"a": "' + "ä" * 8_192 + '"}',
+    "a list": '["a"]',
+    "a string": '"a"',
+    "null": "null",
+    "deep": '{"a": ' + "[" * 7_000 + "]" * 7_000 + "}",
+}
+
+
+@pytest.mark.parametrize("labels", BAD_LABELS.values(), ids=BAD_LABELS)
+def test_labels_that_no_database_keeps_or_nobody_needs(farm: Farm, labels: str) -> None:
+    body = json.dumps(GOOD["worker"])[:-1] + f', "labels": {labels}}}'
+    response = farm.send("worker", body.encode())
+    refusal = assert_refused(response, 400, response.json()["code"])
+    assert refusal["code"] == "parse_error" or list(refusal["errors"]) == ["labels"]
+
+
+def test_labels_of_16_kilobytes_are_taken(api: APIClient) -> None:
+    labels = {
+        "SLURM_JOB_ID": "4711",
+        "all": ["ä", 1.5, None],
+        "more": "x" * 16_000,
+        "no NUL": "\\u0000",
+    }
+    body = {**GOOD["worker"], "labels": labels}
+    assert api.post("/api/worker", body, format="json").status_code == 201
+    assert Worker.objects.get().labels == labels
+
+
+@pytest.mark.parametrize(
+    ("body", "sentence"),
+    [
+        ({"status": ["failed", 7, "x"]}, "status: item 2: Must be one of"),
+        ({"status": ["blub"]}, "status: item 1: Must be one of"),
+        ({"status": "failed"}, "status: Expected a list"),
+    ],
+)
+def test_a_bad_item_of_a_list_is_told_in_words(
+    farm: Farm, body: dict[str, object], sentence: str
+) -> None:
+    response = farm.api.post(f"/api/runs/{farm.run.uuid.hex}/restart", body, format="json")
+    refusal = assert_refused(response, 400, "invalid")
+    assert refusal["detail"].startswith(sentence)
+    assert "ErrorDetail" not in response.content.decode()
 
 
 def test_a_worker_that_is_registered_twice(farm: Farm, bob: User) -> None:

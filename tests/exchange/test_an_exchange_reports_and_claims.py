@@ -1,18 +1,23 @@
 """The exchange: reports in, tasks out, repetition accepted, anything stale refused and counted."""
 
+import json
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.contrib.auth.models import User
+from django.db import connection
 from django.db.models.functions import Now
+from django.test.utils import CaptureQueriesContext
 from rest_framework.test import APIClient
 
 from runs import lifecycle, queue, restarts, steering, tallies
 from runs.models import Attempt, Run, Task, Worker
 from runs.states import Outcome, TaskState
 from tests import factories
+from tests.api.shape import assert_refused
 from tests.exchange.conftest import numbers
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -186,7 +191,10 @@ def test_the_documented_calls_work_beside_it(
     factories.check_books(run)
 
 
-BAD = [
+DEEP: list[Any] = []
+for _ in range(400):
+    DEEP = [DEEP]
+BAD: list[dict[str, Any]] = [
     {"want": -1}, {"want": "1"}, {"want": 10**9}, {"wish": 1}, {"runs": "x"}, {"runs": [1, {}]},
     {"reports": []}, {"reports": {"R": 3}}, {"reports": {"R": [3]}},
     {"reports": {"R": [{"task": 0}]}}, {"reports": {"R": [{"task": 0, "attempt": 1}]}},
@@ -196,6 +204,12 @@ BAD = [
     {"reports": {"R": [{"task": 0, "attempt": 1, "status": "failed", "error": 5}]}},
     {"done": {"R": [[0]]}}, {"done": {"R": [[0, True]]}}, {"holding": {"R": [["0", 1]]}},
     {"timeLeft": "1 h"}, {"namespace": 3},
+    {"reports": {"R": [{"task": 0, "attempt": 1, "status": []}]}},
+    {"reports": {"R": [{"task": 0, "attempt": 1, "status": {}}]}},
+    {"reports": {"R": [{"task": 0, "attempt": 1, "status": "\ud800"}]}},
+    {"reports": {"R": [{"task": 0, "attempt": 1, "\ud800": 1}]}}, {"\ud800": 1}, {"x\x00": 1},
+    {"timeLeft": 10**400}, {"namespace": "a\x00"}, {"namespace": "\ud800"},
+    {"namespace": 100 * "x" + "\ud800"}, {"runs": ["\ud800"]}, {"runs": [DEEP]}, {"want": DEEP},
 ]  # fmt: skip
 
 
@@ -209,11 +223,38 @@ def test_what_makes_no_sense_is_refused_and_changes_nothing(
         name: {run.uuid.hex: value["R"]} if isinstance(value, dict) else value
         for name, value in body.items()
     }
-    response = api.post(f"/api/worker/{worker.uuid.hex}/exchange", sent, format="json")
+    response = api.post(
+        f"/api/worker/{worker.uuid.hex}/exchange", json.dumps(sent), content_type="application/json"
+    )
     assert response.status_code in (400, 404), response.content
     assert set(response.json()) >= {"detail", "code"}
     assert tallies.read(run.id).computing == 1
     assert not Attempt.objects.exists()
+
+
+@pytest.mark.parametrize(
+    "names", [("reports",), ("done",), ("holding",), ("runs",), ("reports", "done", "holding")]
+)
+def test_an_exchange_over_more_than_a_hundred_runs_is_refused(
+    api: APIClient, worker: Worker, names: tuple[str, ...]
+) -> None:
+    uuids = [uuid4().hex for _ in range(101)]
+    share = [uuids[index :: len(names)] for index in range(len(names))]
+    body: dict[str, Any] = {name: {key: [] for key in share[i]} for i, name in enumerate(names)}
+    if names == ("runs",):
+        body = {"runs": uuids}
+    address = f"/api/worker/{worker.uuid.hex}/exchange"
+    with CaptureQueriesContext(connection) as context:
+        response = api.post(address, body, format="json")
+    assert_refused(response, 400, "invalid")
+    assert "100 runs at most, not 101" in response.json()["detail"]
+    assert len(context) < 20, "no run was looked at"
+
+
+def test_an_exchange_over_a_hundred_runs_is_taken(api: APIClient, worker: Worker) -> None:
+    body = {"holding": {uuid4().hex: [[0, 1]] for _ in range(100)}}
+    response = api.post(f"/api/worker/{worker.uuid.hex}/exchange", body, format="json")
+    assert (response.status_code, len(response.json()["drop"])) == (200, 100)
 
 
 def test_an_output_that_is_too_large_is_refused_with_advice(

@@ -26,7 +26,7 @@ def test_inputs_are_handed_out_with_their_tasks(
     alice: User, api: APIClient, exchange: Call
 ) -> None:
     run = factories.run(alice, 0)
-    values = ["a.nc", {"text": "ä\x00\ud800"}, None, [1, 2.5]]
+    values = ["a.nc", {"text": "ä\x00"}, None, [1, 2.5]]
     body = json.dumps({"inputs": values[:2]})
     address = f"/api/runs/{run.uuid.hex}/tasks"
     first = api.post(address, body, content_type="application/json")
@@ -36,7 +36,6 @@ def test_inputs_are_handed_out_with_their_tasks(
     handed: list[dict[str, Any]] = []
     while len(handed) < 4:
         handed += exchange(run, want=4)["tasks"]
-    values[1] = {"text": "ä\x00?"}  # half a surrogate pair is no text
     assert [one["input"] for one in handed] == values
     assert Run.objects.get(pk=run.pk).num_tasks == 4
     factories.check_books(Run.objects.get(pk=run.pk))

@@ -7,12 +7,15 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from rest_framework.test import APIClient
 
 from runs import appending, inputs
 from runs.errors import StateConflict
 from runs.models import Run, RunEvent, TaskInput
 from tests import factories
+from tests.api.shape import assert_refused
 
 pytestmark = pytest.mark.django_db(transaction=True)
 Call = Callable[..., dict[str, Any]]
@@ -44,6 +47,46 @@ def test_an_append_with_a_key_is_done_once(alice: User, api: APIClient) -> None:
     assert api.post(address(run), body, format="json").json() == {"first": 1, "tasks": 2}
     assert kept(run) == {1: "a", 2: "b", 3: "a", 4: "b"}
     factories.check_books(Run.objects.get(pk=run.pk))
+
+
+def test_a_key_is_remembered_whatever_else_happens_to_the_run(alice: User, api: APIClient) -> None:
+    run = factories.run(alice, 1, open=True)
+    body = {"inputs": ["a", "b"], "key": "k1"}
+    first = api.post(address(run), body, format="json").json()
+    for number in range(2 * appending.KEYS):
+        verb = "resume" if number % 2 else "pause"
+        assert api.post(f"/api/runs/{run.uuid.hex}/{verb}").status_code == 204
+    assert api.post(address(run), body, format="json").json() == first
+    assert kept(run) == {1: "a", 2: "b"}
+
+
+@pytest.mark.parametrize("other", [{"inputs": ["a", "c"]}, {"inputs": ["a"]}, {"numTasks": 2}])
+def test_a_key_that_comes_with_other_tasks_is_refused(
+    alice: User, api: APIClient, other: dict[str, Any]
+) -> None:
+    run = factories.run(alice, 1, open=True)
+    api.post(address(run), {"inputs": ["a", "b"], "key": "k1"}, format="json")
+    response = api.post(address(run), {**other, "key": "k1"}, format="json")
+    assert_refused(response, 409, "key_taken")
+    assert "2 from number 1 on" in response.json()["detail"]
+    assert kept(run) == {1: "a", 2: "b"}
+    assert Run.objects.get(pk=run.pk).num_tasks == 3
+
+
+def test_a_key_is_found_by_index(alice: User, api: APIClient) -> None:
+    run = factories.run(alice, 1, open=True)
+    with connection.cursor() as cursor, CaptureQueriesContext(connection) as context:
+        appending.repeated(run, "k", "")
+        (sent,) = context.captured_queries
+        if connection.vendor == "postgresql":
+            cursor.execute("SET enable_seqscan = off; SET enable_sort = off")
+        cursor.execute(
+            {"sqlite": "EXPLAIN QUERY PLAN "}.get(connection.vendor, "EXPLAIN ") + sent["sql"]
+        )
+        plan = str(cursor.fetchall())
+        if connection.vendor == "postgresql":
+            cursor.execute("RESET enable_seqscan; RESET enable_sort")
+    assert "event_by_kind" in plan, plan
 
 
 def test_appends_in_a_row_are_one_event(alice: User, api: APIClient) -> None:
@@ -85,6 +128,15 @@ def test_inputs_are_streamed_in_as_lines(
         (b"NaN", 400),
         (b"\xff", 400),
         (b"[" * 100_000, 400),
+        (b"1e400", 400),
+        (b'{"a": [-1e999]}', 400),
+        (b"\xef\xbb\xbf1", 400),
+        (b"1\x00", 400),
+        ("[1]".encode("utf-16"), 400),
+        ("[1]".encode("utf-16-be"), 400),
+        (b'"\\ud800"', 400),
+        (b'{"\\uDFFF": 1}', 400),
+        (b"\xed\xa0\x80", 400),
         (b'"' + b"x" * inputs.MOST + b'"', 413),
     ],
 )
