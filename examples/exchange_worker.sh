@@ -19,6 +19,7 @@ run=$1
 shift
 api=${TASKFARM_URL:-http://localhost:5000/api}
 api=${api%/}
+api=${api%/api}/api
 worker=$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')
 heartbeat=10
 pid='' beats=''

@@ -3,7 +3,7 @@
 Start it on as many machines as there are, in batch jobs that may end at any time. The farm's
 address, the user and the password come from ``TASKFARM_URL``, ``TASKFARM_USER`` and
 ``TASKFARM_PASSWORD``, or from ``~/.config/taskfarm/config.ini``. All it needs is
-``pip install taskfarm-worker``.
+``pip install ./worker_client`` in a checkout of the farm.
 """
 
 import os

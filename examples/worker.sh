@@ -17,6 +17,7 @@ run=$1
 shift
 api=${TASKFARM_URL:-http://localhost:5000/api}
 api=${api%/}
+api=${api%/api}/api
 
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

@@ -6,7 +6,7 @@ attempt that holds the task; anything later is stale, refused and counted.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID
 
@@ -179,8 +179,11 @@ def _take_reports(
         if row is None or not holds(worker, row, one) or row.id in ended:
             late.append(one)
         elif one.ending is not None:
-            ended[row.id] = (row, one.ending)
             moved.pop(row.id, None)
+            if one.percent is not None and one.ending.outcome != Outcome.DONE:
+                moved[row.id] = one.percent
+                row = replace(row, percent=one.percent)
+            ended[row.id] = (row, one.ending)
             totals.note(one.ending.outcome, row.age or 0.0)
         elif one.percent is not None:
             moved[row.id] = one.percent

@@ -57,13 +57,13 @@ def demonstrate(options: argparse.Namespace) -> int:
     own = folder.with_suffix(".sqlite3")
     database_url = os.environ.get("DATABASE_URL") or f"sqlite:///{own}"
     access = server.choose_access(own_database="DATABASE_URL" not in os.environ)
-    say(f"Dashboard: {access.url}   user: {access.user}   password: {access.password}")
     with fresh(folder), Processes() as processes:
         if database_url == f"sqlite:///{own}":
             remove(own)
         variables = server.environment(database_url, access)
         server.prepare(variables, access)
         gunicorn = server.start(processes, variables, access, folder / "server.log")
+        say(f"Dashboard: {access.url}   user: {access.user}   password: {access.password}")
         counts = farm_out(processes, variables, access, options, folder)
         say("", tables.report(tables.read_results(folder), sources.library()))
         if options.keep:

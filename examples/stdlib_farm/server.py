@@ -116,7 +116,8 @@ def start(
     server = processes.start(command, variables, log)
     give_up = time.monotonic() + 60
     while server.poll() is None and time.monotonic() < give_up:
-        if answers(access.url):
+        # Its own word first: somebody else may have taken the port since it was chosen.
+        if "Serving on" in log.read_text() and answers(access.url):
             return server
         time.sleep(0.05)
     raise ServerFailed(f"The server did not start; the end of {log}:\n{log.read_text()[-2000:]}")

@@ -79,6 +79,8 @@ def refused(key: Key, reason: str) -> Told:
 def _told(task: Task, status: str, error: str | None = None, exitCode: int | None = None) -> Told:
     key = (task.number, task.attempt)
     body: dict[str, object] = {"task": key[0], "attempt": key[1], "status": status}
+    if status == "failed" and task.percent:
+        body["percentCompleted"] = task.percent
     log = task.log_tail
     if log is not None:
         body["log"] = _valid(log)

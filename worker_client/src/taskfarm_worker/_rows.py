@@ -129,7 +129,7 @@ def _save_parquet(server: ServerSession, path: str, part: Path, suffix: str) -> 
     arrow, parquet = _pyarrow()
     fields = [
         ("task", arrow.int64()), ("attempt", arrow.int64()), ("host", arrow.string()),
-        ("started", arrow.string()), ("ended", arrow.string()), ("seconds", arrow.float64()),
+        ("started", arrow.string()), ("ended", arrow.string()),
         ("exitCode", arrow.int64()), ("output", arrow.string()), ("error", arrow.string()),
         ("fingerprint", arrow.int64()), ("log", arrow.string()),
     ]  # fmt: skip
