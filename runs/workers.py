@@ -58,6 +58,8 @@ FROM runs_worker WHERE uuid = %s AND owner_id = %s
 def find(*, owner: Any, uuid: str) -> Worker:
     """The owner's worker with this UUID, which is heard of by this; noted every ten seconds.
 
+    A silence is counted from the last note, so that ``silent_since`` gives it these ten seconds.
+
     Raises:
         WorkerNotFound: there is none, it is another user's, or the UUID is malformed.
     """
