@@ -73,7 +73,7 @@ def exchange(*, user: Any, worker: Worker, wish: Wish) -> Answer:
         want = wish.want - len(answer.tasks) if run in serving else 0
         work_on(run, worker, wish, want, answer)
     if wish.holding is not None:
-        reconcile(worker, wish.holding, answer)
+        reconcile(user, worker, wish.holding, answer)
     if wish.want and not answer.tasks:
         # A worker whose time no run's tasks fit into any more has nothing to wait for.
         fitting = [run for run in serving if pace.fits(run, wish.time_left)]
@@ -131,24 +131,26 @@ def work_on(run: Run, worker: Worker, wish: Wish, want: int, answer: Answer) -> 
         steering.enforce_policy(run, failed=bool(done.failed))
 
 
-def reconcile(worker: Worker, holding: dict[str, set[tuple[int, int]]], answer: Answer) -> None:
+def reconcile(
+    user: Any, worker: Worker, holding: dict[str, set[tuple[int, int]]], answer: Answer
+) -> None:
     """Compare what worker and server think that the worker holds, and say what to do.
 
     What only the server knows was in an answer that got lost: it is handed out again. What only
     the worker knows has been restarted, cancelled or given to somebody else: it is to be dropped.
+    Where there is too much to read all of it, nothing is dropped: the worker names more next time.
     """
-    uuids = {run_id: uuid for uuid, run_id in reports.run_ids([*holding]).items()}
-    kept = workers.held(worker)
-    uuids |= reports.run_uuids({run_id for run_id, *_ in kept} - set(uuids))
-    # A run that is being deleted has no UUID any more: nothing of it is to be done.
+    ours = {(uuid, *pair) for uuid, pairs in holding.items() for pair in pairs}
+    kept, all_read = workers.held(worker, named=len(ours))
+    # A run that is being deleted, or is hidden from the user by now: nothing of it is to be done.
+    uuids = reports.run_uuids(user, {run_id for run_id, *_ in kept})
     theirs = {
         (uuids[run_id], number, attempt): percent
         for run_id, number, attempt, percent in kept
         if run_id in uuids
     }
-    ours = {(uuid, *pair) for uuid, pairs in holding.items() for pair in pairs}
     fresh = {(one.run, one.number, one.attempt) for one in answer.tasks}
-    answer.drop += sorted(ours - set(theirs))
+    answer.drop += sorted(ours - set(theirs)) if all_read else []
     lost = [one for one in theirs if one not in ours and one not in fresh]
     values = {
         uuid: inputs.read_again(run_id, [number for run, number, _ in lost if run == uuid])

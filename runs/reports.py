@@ -132,19 +132,13 @@ def find_in_namespace(user: Any, namespace: str, *, most: int) -> list[Run]:
     return list(found.order_by("-priority", "id")[:most])
 
 
-def run_ids(uuids: list[str]) -> dict[str, int]:
-    """UUID → id of those runs that exist."""
-    found = Run.objects.kept().filter(uuid__in=uuids).values_list("uuid", "id")
-    return {uuid.hex: id for uuid, id in found}
-
-
-def run_uuids(ids: Iterable[int]) -> dict[int, str]:
-    """Id → UUID of those runs that exist."""
+def run_uuids(user: Any, ids: Iterable[int]) -> dict[int, str]:
+    """Id → UUID of those runs that exist and that the user may see."""
     wanted = list(ids)
     if not wanted:
         return {}
-    found = Run.objects.kept().filter(id__in=wanted).values_list("id", "uuid")
-    return {id: uuid.hex for id, uuid in found}
+    runs = Run.objects.visible_to(user, getattr(user, "group_ids", None))
+    return {id: uuid.hex for id, uuid in runs.filter(id__in=wanted).values_list("id", "uuid")}
 
 
 TASK_FIELDS = ("id", "number", "state", "percent", "started", "updated", "attempt", "not_before")

@@ -9,7 +9,8 @@ from django.contrib.auth.models import User
 from django.db.models.functions import Now
 from rest_framework.test import APIClient
 
-from runs import lifecycle, queue, restarts, steering, tallies
+from accounts import verdicts
+from runs import lifecycle, queue, restarts, steering, tallies, workers
 from runs.models import Attempt, Run, Task, Worker
 from runs.states import Outcome, TaskState
 from tests import factories
@@ -132,6 +133,52 @@ def test_a_deleted_run_is_dropped_whole(
     response = api.post(f"/api/worker/{worker.uuid.hex}/exchange", body, format="json")
     assert response.status_code == 200
     assert [run.uuid.hex, 0, 1] in response.json()["drop"]
+
+
+def test_who_holds_very_many_tasks_is_told_to_drop_none_of_its_own(
+    alice: User, worker: Worker, exchange: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workers, "MOST_LOST", 10)
+    run = factories.run(alice, 100)
+    held = [[one.number, one.attempt] for one in queue.claim(run=run, worker=worker, want=60)]
+    kept = exchange(run, holding=held)
+    assert kept["drop"] == kept["tasks"] == []
+    restarts.restart(run=run)
+    assert len(exchange(run, holding=held)["drop"]) == 60
+
+
+def test_very_many_tasks_that_were_lost_are_handed_out_again_bit_by_bit(
+    alice: User, worker: Worker, exchange: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workers, "MOST_LOST", 10)
+    run = factories.run(alice, 100)
+    lost = [[one.number, one.attempt] for one in queue.claim(run=run, worker=worker, want=35)]
+    holding = [*lost[-3:], [99, 7]]  # and one that is not its own
+    sizes = []
+    while len(holding) < 35:
+        answer = exchange(run, holding=holding)
+        assert answer["drop"] in ([], [[run.uuid.hex, 99, 7]])
+        sizes.append(len(answer["tasks"]))
+        holding += [[one["task"], one["attempt"]] for one in answer["tasks"]]
+    assert max(sizes) <= 14
+    assert exchange(run, holding=holding)["drop"] == [[run.uuid.hex, 99, 7]]
+    assert sorted(holding) == sorted([*lost, [99, 7]])
+
+
+def test_who_left_the_group_of_a_run_gets_none_of_its_tasks_again(
+    alice: User, carol: User, caller: Callable[[User], APIClient]
+) -> None:
+    run = factories.run(alice, 10, group=carol.groups.get())
+    hers = factories.worker(carol)
+    client, path = caller(carol), f"/api/worker/{hers.uuid.hex}/exchange"
+    body = {"want": 1, "runs": [run.uuid.hex], "holding": {}}
+    assert numbers(client.post(path, body, format="json").json()) == [0]
+    assert numbers(client.post(path, {"holding": {}}, format="json").json()) == [0]
+    carol.groups.clear()
+    verdicts.forget_all()
+    assert numbers(client.post(path, {"holding": {}}, format="json").json()) == []
+    held = {"holding": {run.uuid.hex: [[0, 1]]}}
+    assert client.post(path, held, format="json").json()["drop"] == [[run.uuid.hex, 0, 1]]
 
 
 def test_the_tail_of_a_run_is_shared_out(alice: User, exchange: Call) -> None:
