@@ -51,20 +51,28 @@ class Handed:
 
 @dataclass
 class Answer:
-    """What the server says: tasks, what to drop, what was stale, when to come again."""
+    """What the server says: tasks, what to drop, what was stale, when to come again.
+
+    ``gone``: the runs that the worker named and that do not exist, or not for it.
+    """
 
     tasks: list[Handed] = field(default_factory=list)
     drop: list[Held] = field(default_factory=list)
     stale: list[Held] = field(default_factory=list)
+    gone: list[str] = field(default_factory=list)
     retry_after: float | None = None
     finished: bool = False
     heartbeat: float = 10.0
 
 
 def exchange(*, user: Any, worker: Worker, wish: Wish) -> Answer:
-    """Take reports in, hand tasks out, reconcile what the worker holds, note its sign of life."""
-    answer = Answer()
-    found = find_runs(user, wish)
+    """Take reports in, hand tasks out, reconcile what the worker holds, note its sign of life.
+
+    Raises:
+        RunNotFound: tasks are asked from named runs, and no run that was named is there.
+    """
+    found, gone = find_runs(user, wish)
+    answer = Answer(gone=gone)
     for uuid in wish.reports:
         if uuid not in found:  # deleted, or no longer the user's: nothing of it is to be done
             answer.drop += [(uuid, one.number, one.attempt) for one in wish.reports[uuid]]
@@ -84,16 +92,21 @@ def exchange(*, user: Any, worker: Worker, wish: Wish) -> Answer:
     return answer
 
 
-def find_runs(user: Any, wish: Wish) -> dict[str, Run]:
-    """The runs that reports and wishes name, those that the user may see, by UUID."""
+def find_runs(user: Any, wish: Wish) -> tuple[dict[str, Run], list[str]]:
+    """The runs that reports and wishes name: those that the user may see, by UUID, and the others.
+
+    One that is gone is no reason to refuse what is said on the others.
+    """
     found: dict[str, Run] = {}
+    gone: list[str] = []
     for uuid in dict.fromkeys([*wish.reports, *wish.runs]):
         try:
             found[uuid] = reports.find_workable(user, uuid)
         except RunNotFound:
-            if uuid in wish.runs:
-                raise
-    return found
+            gone.append(uuid)
+    if wish.runs and not found:
+        raise RunNotFound(wish.runs[0])
+    return found, gone
 
 
 def serving_runs(user: Any, wish: Wish, found: dict[str, Run]) -> list[Run]:
@@ -102,7 +115,7 @@ def serving_runs(user: Any, wish: Wish, found: dict[str, Run]) -> list[Run]:
         runs = reports.find_in_namespace(user, wish.namespace, most=MOST_RUNS)
         runs = [found.get(run.uuid.hex, run) for run in runs]
     else:
-        runs = [found[uuid] for uuid in dict.fromkeys(wish.runs)]
+        runs = [found[uuid] for uuid in dict.fromkeys(wish.runs) if uuid in found]
     return sorted(runs, key=lambda run: (-run.priority, run.id))
 
 

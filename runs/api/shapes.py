@@ -180,6 +180,9 @@ class ExchangeOutput(serializers.Serializer[Any]):
     stale = serializers.ListField(
         child=serializers.ListField(), help_text="[run, task, attempt]: reported too late."
     )
+    gone = serializers.ListField(
+        child=serializers.CharField(), help_text="Runs that were named and are not there any more."
+    )
     retryAfter = serializers.FloatField(allow_null=True, help_text="Seconds; null: do not wait.")
     finished = serializers.BooleanField(help_text="There will be no more tasks.")
     heartbeat = serializers.FloatField(help_text="Seconds between signs of life.")

@@ -181,6 +181,27 @@ def test_who_left_the_group_of_a_run_gets_none_of_its_tasks_again(
     assert client.post(path, held, format="json").json()["drop"] == [[run.uuid.hex, 0, 1]]
 
 
+def test_a_deleted_run_is_no_reason_to_refuse_the_reports_on_another(
+    alice: User, api: APIClient, worker: Worker, exchange: Call
+) -> None:
+    kept, deleted = factories.run(alice, 20), factories.run(alice, 20)
+    a, b = kept.uuid.hex, deleted.uuid.hex
+    exchange(kept, want=2)
+    exchange(deleted, want=1)
+    lifecycle.delete_run(run=deleted)
+    path = f"/api/worker/{worker.uuid.hex}/exchange"
+    body = {"want": 1, "runs": [a, b], "done": {a: [[0, 1]], b: [[0, 1]]}}
+    answer = api.post(path, body, format="json").json()
+    assert (answer["gone"], answer["drop"], numbers(answer)) == ([b], [[b, 0, 1]], [2])
+    answer = api.post(path, {"runs": [b], "done": {a: [[1, 1]]}}, format="json").json()
+    assert answer["gone"] == [b]
+    assert tallies.read(kept.id).done == 2
+    assert exchange(kept, done=[[1, 1]])["gone"] == []
+    lost = api.post(path, {"want": 1, "runs": [b], "done": {b: [[0, 1]]}}, format="json")
+    assert (lost.status_code, lost.json()["code"]) == (404, "run_not_found")
+    factories.check_books(kept)
+
+
 def test_the_tail_of_a_run_is_shared_out(alice: User, exchange: Call) -> None:
     run = factories.run(alice, 100)
     sizes = []
