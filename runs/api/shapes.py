@@ -145,7 +145,7 @@ class ExchangeInput(StrictSerializer):
         child=serializers.CharField(), required=False, help_text="From these runs."
     )
     namespace = serializers.CharField(
-        required=False, help_text="From the active runs of a namespace, highest priority first."
+        required=False, help_text="From the runs of a namespace, highest priority first."
     )
     reports = serializers.DictField(
         child=serializers.ListField(child=ReportInput()), required=False,

@@ -1,7 +1,7 @@
 """The exchange: reports in, tasks out, repetition accepted, anything stale refused and counted."""
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -10,9 +10,10 @@ from django.db.models.functions import Now
 from rest_framework.test import APIClient
 
 from accounts import verdicts
-from runs import lifecycle, queue, restarts, steering, tallies, workers
+from runs import exchange as exchanges
+from runs import lifecycle, pace, queue, restarts, steering, tallies, workers
 from runs.models import Attempt, Run, Task, Worker
-from runs.states import Outcome, TaskState
+from runs.states import Outcome, RunState, TaskState
 from tests import factories
 from tests.exchange.conftest import numbers
 
@@ -236,6 +237,64 @@ def test_several_runs_are_served_by_priority(alice: User, api: APIClient, worker
     runs = [one["run"] for one in response.json()["tasks"]]
     assert runs[0] == high.uuid.hex
     assert low.uuid.hex in runs
+
+
+@pytest.fixture
+def serve(api: APIClient, worker: Worker) -> Call:
+    """One exchange of the worker with the namespace "ice"."""
+
+    def call(**body: Any) -> dict[str, Any]:
+        path = f"/api/worker/{worker.uuid.hex}/exchange"
+        return dict(api.post(path, {"namespace": "ice", "want": 1, **body}, format="json").json())
+
+    return call
+
+
+@pytest.mark.parametrize("others", ["finished", "early", "paused", "cancelled", "computing"])
+def test_no_number_of_other_runs_in_a_namespace_hides_one_with_tasks(
+    alice: User, serve: Call, monkeypatch: pytest.MonkeyPatch, others: str
+) -> None:
+    monkeypatch.setattr(exchanges, "MOST_RUNS", 5)
+    for _ in range(6):
+        run = factories.run(alice, 1, namespace="ice", priority=9)
+        if others in ("finished", "computing"):
+            factories.advance(run, factories.worker(alice), **{DOES[others]: 1})
+    if others in FIELDS:
+        Run.objects.update(**FIELDS[others])
+    ready = factories.run(alice, 3, namespace="ice")
+    factories.run(alice, 1, namespace="ice", priority=-1)
+    assert [one["run"] for one in serve()["tasks"]] == [ready.uuid.hex]
+
+
+DOES = {"finished": "done", "computing": "computing"}
+FIELDS: dict[str, dict[str, Any]] = {
+    "early": {"start_after": datetime(2100, 1, 1, tzinfo=UTC)},
+    "paused": {"state": RunState.PAUSED},
+    "cancelled": {"state": RunState.CANCELLED},
+}
+
+
+@pytest.mark.parametrize("others", ["early", "paused"])
+def test_a_namespace_whose_runs_are_held_is_not_finished(
+    alice: User, serve: Call, others: str
+) -> None:
+    run = factories.run(alice, 2, namespace="ice")
+    Run.objects.update(**FIELDS[others])
+    answer = serve()
+    assert (answer["tasks"], answer["finished"], answer["retryAfter"]) == ([], False, pace.LATER)
+    steering.cancel(run=Run.objects.get(pk=run.pk), who="alice", why="")
+    assert serve()["finished"] is True
+
+
+def test_a_namespace_is_finished_when_all_of_its_runs_are_over(alice: User, serve: Call) -> None:
+    assert serve()["finished"] is True, "there is none"
+    run = factories.run(alice, 1, namespace="ice")
+    assert numbers(serve()) == [0]
+    answer = serve()
+    assert (answer["finished"], answer["retryAfter"]) == (False, pace.SOON)
+    assert serve(done={run.uuid.hex: [[0, 1]]})["finished"] is True
+    factories.run(alice, 0, namespace="ice", open=True)
+    assert serve()["finished"] is False, "there may be more"
 
 
 def test_the_documented_calls_work_beside_it(
