@@ -29,9 +29,11 @@ WORDS = {
         "materialized": "MATERIALIZED",
         "sweep_before": "STATEMENT_TIMESTAMP() - INTERVAL '4 seconds'",
         # Three of a worker's intervals ago, but 30 s at least: as an index finds it, and exactly.
+        # Ten seconds more, since a word is noted only where the last note is so old (seen_before).
         "a_minute_ago": "STATEMENT_TIMESTAMP() - INTERVAL '60 seconds'",
         "half_a_minute_ago": "STATEMENT_TIMESTAMP() - INTERVAL '30 seconds'",
-        "silent_since": "STATEMENT_TIMESTAMP() - GREATEST(30, 3 * heartbeat) * INTERVAL '1 second'",
+        "silent_since": "STATEMENT_TIMESTAMP() "
+        "- (GREATEST(30, 3 * heartbeat) + 10) * INTERVAL '1 second'",
         "timed_out": "STATEMENT_TIMESTAMP() - r.task_timeout * INTERVAL '1 second'",
         "long_ago": "STATEMENT_TIMESTAMP() - %s * INTERVAL '1 second'",
         "seen_before": "STATEMENT_TIMESTAMP() - INTERVAL '10 seconds'",
@@ -56,7 +58,7 @@ WORDS = {
         "a_minute_ago": "STRFTIME('%%Y-%%m-%%d %%H:%%M:%%f', 'now', '-60 seconds')",
         "half_a_minute_ago": "STRFTIME('%%Y-%%m-%%d %%H:%%M:%%f', 'now', '-30 seconds')",
         "silent_since": "STRFTIME('%%Y-%%m-%%d %%H:%%M:%%f', 'now', "
-        "'-' || MAX(30, 3 * heartbeat) || ' seconds')",
+        "'-' || (MAX(30, 3 * heartbeat) + 10) || ' seconds')",
         "timed_out": "STRFTIME('%%Y-%%m-%%d %%H:%%M:%%f', 'now', "
         "'-' || r.task_timeout || ' seconds')",
         "long_ago": "STRFTIME('%%Y-%%m-%%d %%H:%%M:%%f', 'now', '-' || %s || ' seconds')",

@@ -51,20 +51,28 @@ class Handed:
 
 @dataclass
 class Answer:
-    """What the server says: tasks, what to drop, what was stale, when to come again."""
+    """What the server says: tasks, what to drop, what was stale, when to come again.
+
+    ``gone``: the runs that the worker named and that do not exist, or not for it.
+    """
 
     tasks: list[Handed] = field(default_factory=list)
     drop: list[Held] = field(default_factory=list)
     stale: list[Held] = field(default_factory=list)
+    gone: list[str] = field(default_factory=list)
     retry_after: float | None = None
     finished: bool = False
     heartbeat: float = 10.0
 
 
 def exchange(*, user: Any, worker: Worker, wish: Wish) -> Answer:
-    """Take reports in, hand tasks out, reconcile what the worker holds, note its sign of life."""
-    answer = Answer()
-    found = find_runs(user, wish)
+    """Take reports in, hand tasks out, reconcile what the worker holds, note its sign of life.
+
+    Raises:
+        RunNotFound: tasks are asked from named runs, and no run that was named is there.
+    """
+    found, gone = find_runs(user, wish)
+    answer = Answer(gone=gone)
     for uuid in wish.reports:
         if uuid not in found:  # deleted, or no longer the user's: nothing of it is to be done
             answer.drop += [(uuid, one.number, one.attempt) for one in wish.reports[uuid]]
@@ -73,7 +81,7 @@ def exchange(*, user: Any, worker: Worker, wish: Wish) -> Answer:
         want = wish.want - len(answer.tasks) if run in serving else 0
         work_on(run, worker, wish, want, answer)
     if wish.holding is not None:
-        reconcile(worker, wish.holding, answer)
+        reconcile(user, worker, wish.holding, answer)
     if wish.want and not answer.tasks:
         # A worker whose time no run's tasks fit into any more has nothing to wait for.
         fitting = [run for run in serving if pace.fits(run, wish.time_left)]
@@ -84,16 +92,21 @@ def exchange(*, user: Any, worker: Worker, wish: Wish) -> Answer:
     return answer
 
 
-def find_runs(user: Any, wish: Wish) -> dict[str, Run]:
-    """The runs that reports and wishes name, those that the user may see, by UUID."""
+def find_runs(user: Any, wish: Wish) -> tuple[dict[str, Run], list[str]]:
+    """The runs that reports and wishes name: those that the user may see, by UUID, and the others.
+
+    One that is gone is no reason to refuse what is said on the others.
+    """
     found: dict[str, Run] = {}
+    gone: list[str] = []
     for uuid in dict.fromkeys([*wish.reports, *wish.runs]):
         try:
             found[uuid] = reports.find_workable(user, uuid)
         except RunNotFound:
-            if uuid in wish.runs:
-                raise
-    return found
+            gone.append(uuid)
+    if wish.runs and not found:
+        raise RunNotFound(wish.runs[0])
+    return found, gone
 
 
 def serving_runs(user: Any, wish: Wish, found: dict[str, Run]) -> list[Run]:
@@ -102,7 +115,7 @@ def serving_runs(user: Any, wish: Wish, found: dict[str, Run]) -> list[Run]:
         runs = reports.find_in_namespace(user, wish.namespace, most=MOST_RUNS)
         runs = [found.get(run.uuid.hex, run) for run in runs]
     else:
-        runs = [found[uuid] for uuid in dict.fromkeys(wish.runs)]
+        runs = [found[uuid] for uuid in dict.fromkeys(wish.runs) if uuid in found]
     return sorted(runs, key=lambda run: (-run.priority, run.id))
 
 
@@ -131,24 +144,26 @@ def work_on(run: Run, worker: Worker, wish: Wish, want: int, answer: Answer) -> 
         steering.enforce_policy(run, failed=bool(done.failed))
 
 
-def reconcile(worker: Worker, holding: dict[str, set[tuple[int, int]]], answer: Answer) -> None:
+def reconcile(
+    user: Any, worker: Worker, holding: dict[str, set[tuple[int, int]]], answer: Answer
+) -> None:
     """Compare what worker and server think that the worker holds, and say what to do.
 
     What only the server knows was in an answer that got lost: it is handed out again. What only
     the worker knows has been restarted, cancelled or given to somebody else: it is to be dropped.
+    Where there is too much to read all of it, nothing is dropped: the worker names more next time.
     """
-    uuids = {run_id: uuid for uuid, run_id in reports.run_ids([*holding]).items()}
-    kept = workers.held(worker)
-    uuids |= reports.run_uuids({run_id for run_id, *_ in kept} - set(uuids))
-    # A run that is being deleted has no UUID any more: nothing of it is to be done.
+    ours = {(uuid, *pair) for uuid, pairs in holding.items() for pair in pairs}
+    kept, all_read = workers.held(worker, named=len(ours))
+    # A run that is being deleted, or is hidden from the user by now: nothing of it is to be done.
+    uuids = reports.run_uuids(user, {run_id for run_id, *_ in kept})
     theirs = {
         (uuids[run_id], number, attempt): percent
         for run_id, number, attempt, percent in kept
         if run_id in uuids
     }
-    ours = {(uuid, *pair) for uuid, pairs in holding.items() for pair in pairs}
     fresh = {(one.run, one.number, one.attempt) for one in answer.tasks}
-    answer.drop += sorted(ours - set(theirs))
+    answer.drop += sorted(ours - set(theirs)) if all_read else []
     lost = [one for one in theirs if one not in ours and one not in fresh]
     values = {
         uuid: inputs.read_again(run_id, [number for run, number, _ in lost if run == uuid])

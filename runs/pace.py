@@ -138,18 +138,20 @@ def when_to_come_again(runs: list[Run]) -> tuple[float | None, bool]:
     Returns:
         ``(None, True)`` where all the runs are over, else ``(seconds, False)``.
     """
-    waits = [seconds for run in runs if (seconds := wait(run)) is not None]
+    counts = tallies.read_many([run.id for run in runs])
+    waits = [
+        seconds for run in runs if (seconds := wait(run, counts.get(run.id, Counts()))) is not None
+    ]
     if not waits:
         return None, True
     crowd = _idlers.note() / IDLE
     return min(max(min(waits), crowd), LATEST), False
 
 
-def wait(run: Run) -> float | None:
+def wait(run: Run, counts: Counts) -> float | None:
     """Seconds until the run may have tasks again; None where it is over for good."""
     if run.state == RunState.CANCELLED:
         return None
-    counts = tallies.read(run.id)
     if counts.over and not run.open:
         return None
     if run.state == RunState.PAUSED:

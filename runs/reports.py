@@ -12,8 +12,19 @@ from uuid import UUID
 
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group
-from django.db.models import DateTimeField, F, Min, OuterRef, Q, Subquery, Sum, Value
-from django.db.models.functions import Coalesce
+from django.db.models import (
+    Case,
+    DateTimeField,
+    F,
+    Min,
+    OuterRef,
+    Q,
+    Subquery,
+    Sum,
+    Value,
+    When,
+)
+from django.db.models.functions import Coalesce, Now
 from django.utils import timezone
 
 from runs import tallies
@@ -125,26 +136,41 @@ def find_workable(user: Any, uuid: object) -> Run:
     return run
 
 
+NOW_OR_LATER = Case(
+    When(~Q(state=RunState.ACTIVE) | Q(start_after__gt=Now()) | Q(expire_at__lte=Now()), then=2),
+    When(waiting__gt=0, then=0),
+    default=1,
+)
+"""0: the run hands out tasks now; 1: what computes may come back; 2: it is held, or not begun."""
+
+
 def find_in_namespace(user: Any, namespace: str, *, most: int) -> list[Run]:
-    """The active runs of a namespace that the user may work on, highest priority first."""
+    """The runs of a namespace that are not over and that the user may work on.
+
+    Those that hand out tasks now come first, so that no number of others keeps them out of the
+    ``most``; then those whose tasks compute, then those that are paused or not begun. Of each, the
+    highest priority first, then the oldest.
+    """
     runs = Run.objects.visible_to(user, getattr(user, "group_ids", None))
-    found = runs.filter(namespace=namespace, state=RunState.ACTIVE)
-    return list(found.order_by("-priority", "id")[:most])
+    named = runs.filter(namespace=namespace).exclude(state=RunState.CANCELLED).values("id")
+    counted = named.annotate(
+        waiting=Coalesce(Sum("tallies__waiting"), 0),
+        computing=Coalesce(Sum("tallies__computing"), 0),
+    )
+    left = counted.filter(Q(open=True) | Q(waiting__gt=0) | Q(computing__gt=0))
+    first = left.order_by(NOW_OR_LATER, "-priority", "id").values_list("id", flat=True)
+    ids = list(first[:most])
+    found = Run.objects.in_bulk(ids)
+    return [found[id] for id in ids if id in found]
 
 
-def run_ids(uuids: list[str]) -> dict[str, int]:
-    """UUID → id of those runs that exist."""
-    found = Run.objects.kept().filter(uuid__in=uuids).values_list("uuid", "id")
-    return {uuid.hex: id for uuid, id in found}
-
-
-def run_uuids(ids: Iterable[int]) -> dict[int, str]:
-    """Id → UUID of those runs that exist."""
+def run_uuids(user: Any, ids: Iterable[int]) -> dict[int, str]:
+    """Id → UUID of those runs that exist and that the user may see."""
     wanted = list(ids)
     if not wanted:
         return {}
-    found = Run.objects.kept().filter(id__in=wanted).values_list("id", "uuid")
-    return {id: uuid.hex for id, uuid in found}
+    runs = Run.objects.visible_to(user, getattr(user, "group_ids", None))
+    return {id: uuid.hex for id, uuid in runs.filter(id__in=wanted).values_list("id", "uuid")}
 
 
 TASK_FIELDS = ("id", "number", "state", "percent", "started", "updated", "attempt", "not_before")

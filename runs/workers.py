@@ -58,6 +58,8 @@ FROM runs_worker WHERE uuid = %s AND owner_id = %s
 def find(*, owner: Any, uuid: str) -> Worker:
     """The owner's worker with this UUID, which is heard of by this; noted every ten seconds.
 
+    A silence is counted from the last note, so that ``silent_since`` gives it these ten seconds.
+
     Raises:
         WorkerNotFound: there is none, it is another user's, or the UUID is malformed.
     """
@@ -84,12 +86,23 @@ HELD = """
 SELECT run_id, number, attempt, percent FROM runs_task WHERE worker_id = %s AND state = 1
 ORDER BY id LIMIT %s
 """
-MOST_HELD = 10_000
+MOST_LOST = 10_000
+"""Tasks of a worker that are looked at beside as many as it names itself."""
 
 
-def held(worker: Worker) -> list[tuple[int, int, int, float]]:
-    """What the server thinks that the worker holds: (run id, task number, attempt, percent)."""
-    return fetch(HELD, [worker.id, MOST_HELD])
+def held(worker: Worker, *, named: int) -> tuple[list[tuple[int, int, int, float]], bool]:
+    """What the server thinks that the worker holds: (run id, task number, attempt, percent).
+
+    Args:
+        worker: the worker.
+        named: how many tasks it says that it holds.
+
+    Returns:
+        The tasks, and whether these are all.
+    """
+    most = named + MOST_LOST
+    found = fetch(HELD, [worker.id, most + 1])
+    return found[:most], len(found) <= most
 
 
 def computing(run_id: int, *, limit: int) -> list[tuple[Worker, int]]:

@@ -111,6 +111,7 @@ def show(answer: Answer) -> dict[str, Any]:
         ],
         "drop": answer.drop,
         "stale": answer.stale,
+        "gone": answer.gone,
         "retryAfter": answer.retry_after,
         "finished": answer.finished,
         "heartbeat": answer.heartbeat,

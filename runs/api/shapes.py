@@ -157,7 +157,7 @@ class ExchangeInput(StrictSerializer):
         help_text="From these runs; one exchange names 100 at most.",
     )
     namespace = serializers.CharField(
-        required=False, help_text="From the active runs of a namespace, highest priority first."
+        required=False, help_text="From the runs of a namespace, highest priority first."
     )
     reports = serializers.DictField(
         child=serializers.ListField(child=ReportInput()), required=False,
@@ -191,6 +191,9 @@ class ExchangeOutput(serializers.Serializer[Any]):
     )
     stale = serializers.ListField(
         child=serializers.ListField(), help_text="[run, task, attempt]: reported too late."
+    )
+    gone = serializers.ListField(
+        child=serializers.CharField(), help_text="Runs that were named and are not there any more."
     )
     retryAfter = serializers.FloatField(allow_null=True, help_text="Seconds; null: do not wait.")
     finished = serializers.BooleanField(help_text="There will be no more tasks.")

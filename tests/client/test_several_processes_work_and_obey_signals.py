@@ -8,13 +8,22 @@ import pickle
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+from taskfarm_stub import Exchange, Seen, Stub, stall
 from taskfarm_stub import Run as Kept
-from taskfarm_stub import Seen, Stub
-from taskfarm_worker import NotFoundError, Run, Summary, Task, WorkerDiedError, connect
+from taskfarm_worker import (
+    NotFoundError,
+    Run,
+    ServerUnreachableError,
+    Summary,
+    Task,
+    WorkerDiedError,
+    connect,
+)
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are forked here")
 
@@ -191,6 +200,47 @@ def pending(pid: int | None) -> bool:
     with open(f"/proc/{pid}/status") as file:
         fields = dict(line.split(":", 1) for line in file)
     return bool(int(fields["SigPnd"], 16) | int(fields["ShdPnd"], 16))
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+@pytest.mark.parametrize("unanswered", ["/worker", "/exchange"])
+def test_a_signal_is_obeyed_soon_though_the_server_does_not_answer(
+    stub: Stub, monkeypatch: pytest.MonkeyPatch, processes: int, unanswered: str
+) -> None:
+    monkeypatch.setattr("taskfarm_worker._courier.GRACE", 0.5)
+    run, _ = run_of(stub, 100)
+    waiting = threading.Semaphore(0)
+
+    def keep_waiting(exchange: Exchange) -> None:
+        waiting.release()
+        stall(exchange)
+
+    stub.fault("POST", unanswered, *[keep_waiting] * 100)
+    child = Forked(lambda: run.work(lambda task: None, processes))
+    for _ in range(processes):
+        assert waiting.acquire(timeout=30)
+    begun = time.monotonic()
+    child.kill(signal.SIGTERM)
+    assert child.end() == -signal.SIGTERM
+    assert time.monotonic() - begun < 15, "the stub lets go of a call after 30 s"
+
+
+@pytest.mark.parametrize("number", [0, 3])
+def test_last_reports_are_tried_for_some_seconds_after_a_signal(
+    stub: Stub, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    monkeypatch.setattr("taskfarm_worker._courier.GRACE", 0.5)
+    run, _ = run_of(stub, 100)
+
+    def work(task: Task) -> None:
+        if task.number == number:
+            stub.fault("POST", "/exchange", *[stall] * 100)
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    begun = time.monotonic()
+    with pytest.raises(ServerUnreachableError, match="reports could not be delivered: their"):
+        run.work(work)
+    assert time.monotonic() - begun < 15, "the stub lets go of a call after 30 s"
 
 
 def test_signals_have_their_old_meaning_after_the_work(stub: Stub) -> None:

@@ -38,7 +38,7 @@ def test_workers_that_come_back_find_their_tasks_still_theirs(
     pass_time(3600, worker)  # the farm was down for an hour
     assert sweep.my_turn(10)
     assert sweep.sweep().lost_workers == 0
-    pass_time(31, worker, swept=True)  # it is there again, this worker is not
+    pass_time(41, worker, swept=True)  # it is there again, this worker is not
     assert sweep.sweep().lost_workers == 1
     assert numbers(exchange(run, want=2)) == [0, 1]
     factories.check_books(run)

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -13,9 +13,11 @@ from django.db.models.functions import Now
 from django.test.utils import CaptureQueriesContext
 from rest_framework.test import APIClient
 
-from runs import lifecycle, queue, restarts, steering, tallies
+from accounts import verdicts
+from runs import exchange as exchanges
+from runs import lifecycle, pace, queue, restarts, steering, tallies, workers
 from runs.models import Attempt, Run, Task, Worker
-from runs.states import Outcome, TaskState
+from runs.states import Outcome, RunState, TaskState
 from tests import factories
 from tests.api.shape import assert_refused
 from tests.exchange.conftest import numbers
@@ -139,6 +141,73 @@ def test_a_deleted_run_is_dropped_whole(
     assert [run.uuid.hex, 0, 1] in response.json()["drop"]
 
 
+def test_who_holds_very_many_tasks_is_told_to_drop_none_of_its_own(
+    alice: User, worker: Worker, exchange: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workers, "MOST_LOST", 10)
+    run = factories.run(alice, 100)
+    held = [[one.number, one.attempt] for one in queue.claim(run=run, worker=worker, want=60)]
+    kept = exchange(run, holding=held)
+    assert kept["drop"] == kept["tasks"] == []
+    restarts.restart(run=run)
+    assert len(exchange(run, holding=held)["drop"]) == 60
+
+
+def test_very_many_tasks_that_were_lost_are_handed_out_again_bit_by_bit(
+    alice: User, worker: Worker, exchange: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workers, "MOST_LOST", 10)
+    run = factories.run(alice, 100)
+    lost = [[one.number, one.attempt] for one in queue.claim(run=run, worker=worker, want=35)]
+    holding = [*lost[-3:], [99, 7]]  # and one that is not its own
+    sizes = []
+    while len(holding) < 35:
+        answer = exchange(run, holding=holding)
+        assert answer["drop"] in ([], [[run.uuid.hex, 99, 7]])
+        sizes.append(len(answer["tasks"]))
+        holding += [[one["task"], one["attempt"]] for one in answer["tasks"]]
+    assert max(sizes) <= 14
+    assert exchange(run, holding=holding)["drop"] == [[run.uuid.hex, 99, 7]]
+    assert sorted(holding) == sorted([*lost, [99, 7]])
+
+
+def test_who_left_the_group_of_a_run_gets_none_of_its_tasks_again(
+    alice: User, carol: User, caller: Callable[[User], APIClient]
+) -> None:
+    run = factories.run(alice, 10, group=carol.groups.get())
+    hers = factories.worker(carol)
+    client, path = caller(carol), f"/api/worker/{hers.uuid.hex}/exchange"
+    body = {"want": 1, "runs": [run.uuid.hex], "holding": {}}
+    assert numbers(client.post(path, body, format="json").json()) == [0]
+    assert numbers(client.post(path, {"holding": {}}, format="json").json()) == [0]
+    carol.groups.clear()
+    verdicts.forget_all()
+    assert numbers(client.post(path, {"holding": {}}, format="json").json()) == []
+    held = {"holding": {run.uuid.hex: [[0, 1]]}}
+    assert client.post(path, held, format="json").json()["drop"] == [[run.uuid.hex, 0, 1]]
+
+
+def test_a_deleted_run_is_no_reason_to_refuse_the_reports_on_another(
+    alice: User, api: APIClient, worker: Worker, exchange: Call
+) -> None:
+    kept, deleted = factories.run(alice, 20), factories.run(alice, 20)
+    a, b = kept.uuid.hex, deleted.uuid.hex
+    exchange(kept, want=2)
+    exchange(deleted, want=1)
+    lifecycle.delete_run(run=deleted)
+    path = f"/api/worker/{worker.uuid.hex}/exchange"
+    body = {"want": 1, "runs": [a, b], "done": {a: [[0, 1]], b: [[0, 1]]}}
+    answer = api.post(path, body, format="json").json()
+    assert (answer["gone"], answer["drop"], numbers(answer)) == ([b], [[b, 0, 1]], [2])
+    answer = api.post(path, {"runs": [b], "done": {a: [[1, 1]]}}, format="json").json()
+    assert answer["gone"] == [b]
+    assert tallies.read(kept.id).done == 2
+    assert exchange(kept, done=[[1, 1]])["gone"] == []
+    lost = api.post(path, {"want": 1, "runs": [b], "done": {b: [[0, 1]]}}, format="json")
+    assert (lost.status_code, lost.json()["code"]) == (404, "run_not_found")
+    factories.check_books(kept)
+
+
 def test_the_tail_of_a_run_is_shared_out(alice: User, exchange: Call) -> None:
     run = factories.run(alice, 100)
     sizes = []
@@ -173,6 +242,64 @@ def test_several_runs_are_served_by_priority(alice: User, api: APIClient, worker
     runs = [one["run"] for one in response.json()["tasks"]]
     assert runs[0] == high.uuid.hex
     assert low.uuid.hex in runs
+
+
+@pytest.fixture
+def serve(api: APIClient, worker: Worker) -> Call:
+    """One exchange of the worker with the namespace "ice"."""
+
+    def call(**body: Any) -> dict[str, Any]:
+        path = f"/api/worker/{worker.uuid.hex}/exchange"
+        return dict(api.post(path, {"namespace": "ice", "want": 1, **body}, format="json").json())
+
+    return call
+
+
+@pytest.mark.parametrize("others", ["finished", "early", "paused", "cancelled", "computing"])
+def test_no_number_of_other_runs_in_a_namespace_hides_one_with_tasks(
+    alice: User, serve: Call, monkeypatch: pytest.MonkeyPatch, others: str
+) -> None:
+    monkeypatch.setattr(exchanges, "MOST_RUNS", 5)
+    for _ in range(6):
+        run = factories.run(alice, 1, namespace="ice", priority=9)
+        if others in ("finished", "computing"):
+            factories.advance(run, factories.worker(alice), **{DOES[others]: 1})
+    if others in FIELDS:
+        Run.objects.update(**FIELDS[others])
+    ready = factories.run(alice, 3, namespace="ice")
+    factories.run(alice, 1, namespace="ice", priority=-1)
+    assert [one["run"] for one in serve()["tasks"]] == [ready.uuid.hex]
+
+
+DOES = {"finished": "done", "computing": "computing"}
+FIELDS: dict[str, dict[str, Any]] = {
+    "early": {"start_after": datetime(2100, 1, 1, tzinfo=UTC)},
+    "paused": {"state": RunState.PAUSED},
+    "cancelled": {"state": RunState.CANCELLED},
+}
+
+
+@pytest.mark.parametrize("others", ["early", "paused"])
+def test_a_namespace_whose_runs_are_held_is_not_finished(
+    alice: User, serve: Call, others: str
+) -> None:
+    run = factories.run(alice, 2, namespace="ice")
+    Run.objects.update(**FIELDS[others])
+    answer = serve()
+    assert (answer["tasks"], answer["finished"], answer["retryAfter"]) == ([], False, pace.LATER)
+    steering.cancel(run=Run.objects.get(pk=run.pk), who="alice", why="")
+    assert serve()["finished"] is True
+
+
+def test_a_namespace_is_finished_when_all_of_its_runs_are_over(alice: User, serve: Call) -> None:
+    assert serve()["finished"] is True, "there is none"
+    run = factories.run(alice, 1, namespace="ice")
+    assert numbers(serve()) == [0]
+    answer = serve()
+    assert (answer["finished"], answer["retryAfter"]) == (False, pace.SOON)
+    assert serve(done={run.uuid.hex: [[0, 1]]})["finished"] is True
+    factories.run(alice, 0, namespace="ice", open=True)
+    assert serve()["finished"] is False, "there may be more"
 
 
 def test_the_documented_calls_work_beside_it(

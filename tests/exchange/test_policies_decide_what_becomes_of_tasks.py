@@ -86,7 +86,7 @@ def test_a_silent_worker_is_lost_and_its_tasks_wait_again(
     run = factories.run(alice, 10, lost_attempts=2)
     exchange(run, want=3)
     assert sweep.sweep().lost_workers == 0
-    Worker.objects.update(last_seen=Now() - timedelta(seconds=31))
+    Worker.objects.update(last_seen=Now() - timedelta(seconds=41))
     swept = sweep.sweep()
     assert (swept.lost_workers, swept.lost_tasks) == (1, 3)
     assert sweep.sweep().lost_workers == 0
@@ -105,11 +105,32 @@ def test_a_task_that_loses_its_workers_too_often_is_failed(
     run = factories.run(alice, 1, lost_attempts=2)
     for _ in range(2):
         assert numbers(exchange(run, want=1)) == [0]
-        Worker.objects.update(last_seen=Now() - timedelta(seconds=31))
+        Worker.objects.update(last_seen=Now() - timedelta(seconds=41))
         sweep.sweep()
     assert Task.objects.get(run=run).state == TaskState.FAILED
     assert "worker was lost" in why(run).reason
     factories.check_books(run)
+
+
+@pytest.mark.parametrize(("heartbeat", "silence"), [(1, 30), (10, 30), (20, 60)])
+def test_a_worker_is_not_lost_before_three_intervals_of_silence(
+    alice: User, worker: Worker, exchange: Call, heartbeat: int, silence: int
+) -> None:
+    Worker.objects.update(heartbeat=heartbeat)
+    run = factories.run(alice, 4)
+    exchange(run, want=1)
+    pass_time(worker, 9)
+    exchange(run, done=[[0, 1]], want=1)  # the last word
+    pass_time(worker, silence - 1)
+    assert sweep.sweep().lost_workers == 0
+    pass_time(worker, 12)
+    assert sweep.sweep().lost_workers == 1
+
+
+def pass_time(worker: Worker, seconds: float) -> None:
+    """Let so much time have passed since the last note of the worker."""
+    known = Worker.objects.filter(pk=worker.pk)
+    known.update(last_seen=F("last_seen") - timedelta(seconds=seconds))
 
 
 def test_a_worker_that_promised_nothing_is_never_lost(alice: User) -> None:
@@ -262,7 +283,7 @@ def test_two_sweepers_at_once_requeue_once(alice: User, worker: Worker, exchange
 
     run = factories.run(alice, 10)
     exchange(run, want=3)
-    Worker.objects.update(last_seen=Now() - timedelta(seconds=31))
+    Worker.objects.update(last_seen=Now() - timedelta(seconds=41))
     sweepers = [start(sweep.sweep) for _ in range(2)]
     swept = [one.result(timeout=60) for one in sweepers]
     assert sum(one.lost_tasks for one in swept) == 3

@@ -191,6 +191,8 @@ class Courier:
         self._doubt = False
         self._say_holding = False
         self._starved = False
+        self._hurried = False
+        self._grace_ends = math.inf
         self._most = MOST_REPORTS
         self._bytes_per_task = 0.0
 
@@ -335,8 +337,19 @@ class Courier:
             self._bell.notify_all()
 
     def hurry(self) -> None:
-        """Wait no longer than some seconds for a server that is away."""
+        """Wait no longer than some seconds for a server that is away. For signal handlers, too."""
+        self._hurried = True
         self._hurry.set()
+        if self._closing:
+            self._begin_grace()
+
+    def _begin_grace(self) -> None:
+        """From now on last reports are tried for some seconds only."""
+        self._grace_ends = min(self._grace_ends, time.monotonic() + GRACE)
+
+    def _grace(self) -> float:
+        """Seconds for which last reports are still tried; infinite unless a signal came."""
+        return max(0.0, self._grace_ends - time.monotonic())
 
     def close(self) -> None:
         """Send what is to be sent, give back what is held, sign off.
@@ -349,10 +362,23 @@ class Courier:
         with self._bell:
             self._closing = True
             self._bell.notify_all()
+        if self._hurried:
+            self._begin_grace()
         if self._thread is not None:
-            self._thread.join()
+            self._join(self._thread)
         if self.error is not None:
             raise self.error
+
+    def _join(self, thread: threading.Thread) -> None:
+        """Wait for the thread; in a hurry not for an answer that may take another minute."""
+        while thread.is_alive():
+            thread.join(0.2)
+            if time.monotonic() > self._grace_ends + UNSENT and self.error is None:
+                log.warning("The server does not answer: this worker could not sign off.")
+                if self._something_to_say():
+                    told = f"The server did not answer within {GRACE:g} s after the signal."
+                    self._give_up(ServerUnreachableError(told))
+                return
 
     # ---- the thread
 
@@ -398,7 +424,11 @@ class Courier:
         self._give_back_when_stuck()
         batch, content = self._compose()
         call = Call(
-            "POST", f"worker/{self._worker}/exchange", content=content, repeat=Repeat.FREELY
+            "POST",
+            f"worker/{self._worker}/exchange",
+            content=content,
+            repeat=Repeat.FREELY,
+            within=self._grace(),
         )
         try:
             answer = self._server.call(call)
@@ -582,6 +612,7 @@ class Courier:
             self._hurry.clear()
             self._patience = min(self._patience, GRACE)
             retrying.patience = min(retrying.patience, retrying.elapsed + GRACE)
+        retrying.patience = min(retrying.patience, retrying.elapsed + self._grace())
         if not retrying.wait(str(error), getattr(error, "retry_after", None)):
             error.append(f"Given up after {retrying.failures} tries in {retrying.elapsed:.0f} s.")
             self._give_up(error)
@@ -618,9 +649,9 @@ class Courier:
     def _give_up(self, error: TaskFarmError) -> None:
         unsent = len(self.plain) + len(self.told)
         if unsent:
-            error.append(
-                f"{unsent} reports could not be delivered: their tasks will be done again."
-            )
+            gone = isinstance(error, NotFoundError) and error.code == "run_not_found"
+            fate = "they went with their run." if gone else "their tasks will be done again."
+            error.append(f"{unsent} reports could not be delivered: {fate}")
         with self._bell:
             self.error = error
             self.inbox.clear()
@@ -630,6 +661,6 @@ class Courier:
     def _sign_off(self) -> None:
         """Say good-bye, so that what is held waits again at once."""
         try:
-            self._server.call(Call("DELETE", f"worker/{self._worker}"))
+            self._server.call(Call("DELETE", f"worker/{self._worker}", within=self._grace()))
         except TaskFarmError as error:
             log.warning("This worker could not sign off: %s", error)

@@ -14,6 +14,7 @@ from __future__ import annotations
 import copy
 import json
 import logging
+import math
 import os
 import platform
 import threading
@@ -83,6 +84,7 @@ class Call:
         already: the status and code by which a repeated call learns that the lost one was
             carried out; an empty code stands for any.
         slow: whether the work of the server grows with the size of the run.
+        within: seconds for which an answer is waited for at most; a second at least.
     """
 
     method: str
@@ -95,6 +97,7 @@ class Call:
     doubt: str = ""
     already: tuple[int, str] | None = None
     slow: bool = False
+    within: float = math.inf
 
     @property
     def repeated(self) -> Repeat:
@@ -390,10 +393,10 @@ class ServerSession:
         return self._own
 
     def _timeout_for(self, call: Call) -> tuple[float, float]:
-        return self._timeout or (
-            CONNECT_TIMEOUT,
-            SLOW_READ_TIMEOUT if call.slow else READ_TIMEOUT,
-        )
+        usual = SLOW_READ_TIMEOUT if call.slow else READ_TIMEOUT
+        connect, read = self._timeout or (CONNECT_TIMEOUT, usual)
+        most = max(1.0, call.within)
+        return min(connect, most), min(read, most)
 
     def _transport_trouble(self, call: Call, error: requests.RequestException) -> Trouble:
         """Judge what requests raised.

@@ -143,6 +143,7 @@ class Shift:
         self.signal: int | None = None
         self._signalled = -math.inf
         self._inside = False
+        self._registering = False
         self._function = job.function
         self._timed = job.time_left is not None
         self.courier = Courier(
@@ -164,15 +165,27 @@ class Shift:
         Raises:
             TaskFarmError: the server refused, or stayed away for longer than patience.
         """
-        courier = self.courier
-        courier.register(self.job.server)
-        courier.start()
+        if not self._register():
+            return self.summary
+        self.courier.start()
         try:
             with contextlib.suppress(Released):
                 self._loop()
         finally:
             self._close()
         return self.summary
+
+    def _register(self) -> bool:
+        """Announce this process, which may take long; False where a signal has ended that."""
+        try:
+            self._registering = True
+            if self.signal is None:
+                self.courier.register(self.job.server)
+        except Released:
+            return False
+        finally:
+            self._registering = False
+        return self.signal is None
 
     def _close(self) -> None:
         """Deliver and sign off; an error on its way out is not covered by a second one."""
@@ -261,12 +274,15 @@ class Shift:
             frame: not used.
 
         Raises:
-            Released: within the function of a task, to end it at once.
+            Released: within the function of a task, to end it at once; so with a registration.
         """
         first = self.signal is None
         self.signal = number
         self.courier.stop()
         self.courier.hurry()
+        if self._registering:
+            self._registering = False
+            raise Released
         now = time.monotonic()
         echo = now - self._signalled < SECOND_SIGNAL
         if first:
