@@ -6,7 +6,7 @@ import time
 from typing import Any
 
 from axes.handlers.proxy import AxesProxyHandler
-from django.contrib.auth import authenticate
+from django.contrib.auth import authenticate, get_user_model
 from django.http import HttpRequest
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import APIException, AuthenticationFailed
@@ -131,9 +131,9 @@ def by_password(name: str, password: str, request: Request) -> tuple[Any, float]
     """
     plain = request._request
     prepare_books(plain)
-    user = (
-        authenticate(plain, username=name, password=password) if len(name) <= LONGEST_NAME else None
-    )
+    user = None
+    if len(name) <= LONGEST_NAME and not of_deactivated(name, password, plain):
+        user = authenticate(plain, username=name, password=password)
     if user is None:
         if getattr(plain, "axes_locked_out", False):
             raise LockedOut
@@ -141,6 +141,18 @@ def by_password(name: str, password: str, request: Request) -> tuple[Any, float]
     # Nobody is logged in here, so axes must be told that the wrong passwords before are forgiven.
     AxesProxyHandler.user_logged_in(sender=by_password, request=plain, user=user)
     return user, verdicts.LAPSE
+
+
+def of_deactivated(name: str, password: str, request: HttpRequest) -> bool:
+    """Whether this is the right password of a deactivated account, which is no failed login.
+
+    Else a job that goes on calling would soon be told that it tried too many wrong passwords.
+    Nothing is looked at while the name is locked.
+    """
+    found = get_user_model().objects.filter(username=name, is_active=False).first()
+    if found is None or not AxesProxyHandler.is_allowed(request, {"username": name}):
+        return False
+    return bool(found.check_password(password))
 
 
 def prepare_books(request: HttpRequest) -> None:

@@ -86,13 +86,24 @@ def as_csv(rows: Iterator[Row], fields: tuple[str, ...]) -> Iterator[str]:
     writer = csv.writer(buffer)
     writer.writerow(fields)
     for row in rows:
-        writer.writerow(
-            [json.dumps(one) if isinstance(one, dict | list) else one for one in row.values()]
-        )
+        writer.writerow([cell(one) for one in row.values()])
         yield buffer.getvalue()
         buffer.seek(0)
         buffer.truncate()
     yield buffer.getvalue()
+
+
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
+"""How a text starts that a spreadsheet would calculate."""
+
+
+def cell(value: Any) -> Any:
+    """A value as a cell: a text that looks like a formula gets a quote, so that none is run."""
+    if isinstance(value, dict | list):
+        return json.dumps(value)
+    if isinstance(value, str) and value.startswith(FORMULA):
+        return f"'{value}"
+    return value
 
 
 ATTEMPTS = """

@@ -64,6 +64,23 @@ def test_wrong_tokens_lock_nobody(alice: User) -> None:
     assert call(basic("alice", PASSWORD), **HERE).status_code == 200
 
 
+def test_a_deactivated_user_who_goes_on_calling_is_not_told_of_wrong_passwords(alice: User) -> None:
+    raw = tokens.issue(alice)
+    User.objects.filter(pk=alice.pk).update(is_active=False)
+    for _ in range(LIMIT + 1):
+        assert_refused(call(basic("alice", PASSWORD), **HERE), 401, "wrong_password")
+        assert_refused(call(basic(raw, ""), **HERE), 401, "token_ended")
+    assert not AccessAttempt.objects.exists()
+    User.objects.filter(pk=alice.pk).update(is_active=True)
+    assert call(basic("alice", PASSWORD), **HERE).status_code == 200
+
+
+def test_wrong_passwords_for_a_deactivated_user_lock_it_all_the_same(alice: User) -> None:
+    User.objects.filter(pk=alice.pk).update(is_active=False)
+    lock(**HERE)
+    assert_refused(call(basic("alice", PASSWORD), **HERE), 429, "locked_out")
+
+
 def test_a_success_forgives_the_failures_before(alice: User) -> None:
     for _ in range(3):
         fail(LIMIT - 1, **HERE)

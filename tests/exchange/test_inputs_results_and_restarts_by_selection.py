@@ -103,6 +103,31 @@ def test_results_and_failures_are_streamed(alice: User, api: APIClient, exchange
     assert api.get(f"/api/runs/{run.uuid.hex}/results?as=xml").status_code == 404
 
 
+@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r"])
+def test_no_cell_of_a_table_is_a_formula(
+    alice: User, api: APIClient, exchange: Call, start: str
+) -> None:
+    text, run = f"{start}HYPERLINK(1)", factories.run(alice, 20)
+    exchange(run, want=20)
+    told: list[dict[str, Any]] = [
+        {"task": number, "attempt": 1, "status": "done", "output": output}
+        for number, output in enumerate([text, -1.5, {"=": text}, f" {text}"])
+    ]
+    told.append({"task": 4, "attempt": 1, "status": "failed", "error": text, "log": text})
+    exchange(run, reports=told)
+
+    def table(name: str) -> list[dict[str, str]]:
+        data = b"".join(api.get(f"/api/runs/{run.uuid.hex}/{name}?as=csv")).decode()
+        return list(csv.DictReader(io.StringIO(data, newline="")))
+
+    outputs = [row["output"] for row in table("results")]
+    assert outputs == ["'" + text, "-1.5", json.dumps({"=": text}), f" {text}"]
+    (failure,) = table("failures")
+    assert (failure["error"], failure["log"]) == ("'" + text, "'" + text)
+    lines = b"".join(api.get(f"/api/runs/{run.uuid.hex}/results")).decode().splitlines()
+    assert json.loads(lines[0])["output"] == text
+
+
 def test_failures_are_grouped_by_their_error(alice: User, api: APIClient, exchange: Call) -> None:
     run = finish_some(alice, exchange)
     groups = api.get(f"/api/runs/{run.uuid.hex}/failures/groups").json()["data"]
