@@ -7,6 +7,7 @@ from typing import Any
 from django.conf import settings
 from django.http import HttpRequest
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
+from gunicorn.http.errors import ParseException  # type: ignore[import-untyped]
 from rest_framework.exceptions import ParseError
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
@@ -17,6 +18,8 @@ from rest_framework.viewsets import ViewSet
 from runs.errors import CutOff
 
 JSON = JSONRenderer()
+GARBLED = (OSError, ParseException)
+"""What reading a body raises that is cut off, or whose chunks make no sense."""
 MOST_LINE = 2**20
 """Bytes of a line of NDJSON that are read at once; none of this length is taken."""
 
@@ -50,7 +53,7 @@ def take_chunks(request: HttpRequest) -> None:
         body = meta["wsgi.input"].read(settings.TASKFARM_MAX_BODY + 1)
         if len(body) > settings.TASKFARM_MAX_BODY:
             drain(meta["wsgi.input"])
-    except OSError as error:
+    except GARBLED as error:
         raise ParseError("The chunks of the body are garbled.") from error
     meta["CONTENT_LENGTH"] = str(len(body))
     request._stream = BytesIO(body)
@@ -90,7 +93,7 @@ def body_lines(request: Request) -> Iterator[bytes]:
             if count < length and len(line) < MOST_LINE and not line.endswith(b"\n"):
                 break  # half a line may look like a whole one
             yield line
-    except OSError as error:
+    except GARBLED as error:
         raise CutOff("The body was cut off, or its chunks are garbled.") from error
     if count < length:
         raise CutOff(f"The body was cut off: {count} bytes of {length} came.")

@@ -51,6 +51,13 @@ def test_a_run_is_meant_by_uuid_prefix_name_last_and_folder(
         assert said.err.startswith("taskfarm: ")
 
 
+def test_no_name_at_all_means_no_run(taskfarm: Call, farm: Farm) -> None:
+    run = farm.create_run(2)
+    for words in (("delete", "", "--yes"), ("cancel", ""), ("restart", " ")):
+        assert taskfarm(*words).code == 1
+    assert run.progress.waiting == 2
+
+
 def test_status_in_every_form(taskfarm: Call, tiles: Run) -> None:
     said = taskfarm("status", tiles.uuid)
     assert said.lines[1].startswith("state    active, 25.0 % of 4 tasks")

@@ -37,6 +37,8 @@ def run_named(farm: Farm, text: str) -> Run:
         NotFoundError: there is none, or the user may not see it.
         InvalidArgumentError: several are meant.
     """
+    if not text.strip():  # an unset variable of a shell must not mean the only unnamed run
+        raise InvalidArgumentError("The run is missing: give a UUID, a name, a folder or `last`.")
     if text == "last":
         return _last(farm)
     if Path(text).is_dir() and ("/" in text or Path(text, CONFIGURATION).exists()):
