@@ -1,5 +1,7 @@
 """The tallies: slots, folding, recounts, and the queries that reads cost."""
 
+import os
+
 import pytest
 from django.contrib.auth.models import User
 from django.db import connection
@@ -71,10 +73,16 @@ def test_a_write_to_a_slot_that_is_being_folded_is_not_lost(alice: User) -> None
 
     run = factories.run(alice, 9)
     Tally.objects.create(run=run, slot=5, waiting=0, updated=run.created)
+
+    def write_to(slot: int) -> None:
+        mine = tallies._slot  # of this thread
+        mine.number, mine.left, mine.pid = slot, 10, os.getpid()
+        tallies.add(run.id, Counts(stale=1))
+
     with transaction.atomic():
         tallies.fold(run.id)  # in here: not yet visible to others, its rows locked
-        tallies.current_slot()  # so that the next write is not a fresh slot's first
-        writer = start(lambda: tallies.add(run.id, Counts(stale=1)))
+        slot, _ = tallies.current_slot()
+        writer = start(lambda: write_to(slot))
         wait_until_blocked()
     writer.result(timeout=20)
     assert tallies.read(run.id) == Counts(waiting=9, stale=1)
