@@ -6,7 +6,7 @@ million tasks.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -16,21 +16,20 @@ from django.db.models import (
     Case,
     DateTimeField,
     F,
-    Min,
     OuterRef,
     Q,
+    QuerySet,
     Subquery,
     Sum,
     Value,
     When,
 )
 from django.db.models.functions import Coalesce, Now
-from django.utils import timezone
 
 from runs import tallies
 from runs.dialect import as_datetime, as_list, fetch
 from runs.errors import RunNotFound, TaskNotFound
-from runs.models import Attempt, Run, RunQuerySet, Tally, Task, Throughput, Worker
+from runs.models import Attempt, Run, RunQuerySet, Tally, Task, Worker
 from runs.states import RunState, TaskState
 from runs.tallies import MILLION, Counts
 
@@ -297,14 +296,12 @@ def tasks_page(
 
     Args:
         run: whose tasks.
-        state: only these; done tasks are found by walking the numbers, others by their index.
+        state: only these.
         after: the last number of the page before.
         limit: how many at most.
     """
     tasks = Task.objects.filter(run=run, number__gt=after).select_related("worker")
-    if state is not None:
-        tasks = tasks.filter(state=state)
-    return list(tasks.order_by("number")[:limit])
+    return list(in_state_or_all(tasks, state).order_by("number")[:limit])
 
 
 def tasks_up_to(
@@ -312,42 +309,26 @@ def tasks_up_to(
 ) -> list[Task]:
     """The page that ends with task ``last`` or before it, by number: the way back of a list."""
     tasks = Task.objects.filter(run=run, number__lte=last).select_related("worker")
-    if state is not None:
-        tasks = tasks.filter(state=state)
-    return list(tasks.order_by("-number")[:limit])[::-1]
+    return list(in_state_or_all(tasks, state).order_by("-number")[:limit])[::-1]
+
+
+def in_state_or_all(tasks: QuerySet[Task], state: TaskState | None) -> QuerySet[Task]:
+    """The tasks of one state, so that they can be read by number from the index task_in_state.
+
+    Only waiting tasks are ever in backoff, which stands before the number there: without a word
+    on it the few that failed in ten million would be looked for by walking all numbers.
+    """
+    if state is None:
+        return tasks
+    if state == TaskState.WAITING:
+        return tasks.filter(state=state)
+    return tasks.filter(state=state, not_before=0)
 
 
 def attempts_of(run: Run, number: int, *, limit: int) -> list[Attempt]:
     """The latest attempts at a task, newest first."""
     attempts = Attempt.objects.filter(run=run, number=number).select_related("worker")
     return list(attempts.order_by("-attempt")[:limit])
-
-
-@dataclass(frozen=True)
-class Pace:
-    """How fast a run goes just now, and for how long it will go on at that pace."""
-
-    per_minute: float
-    seconds_left: float
-
-
-PACE_MINUTES = 10
-
-
-def pace(run: Run, counts: Counts) -> Pace | None:
-    """The pace of the last minutes: one query over them; None while nothing ends."""
-    if counts.over or run.started is None:
-        return None
-    now = timezone.now()
-    since = now.replace(second=0, microsecond=0) - timedelta(minutes=PACE_MINUTES)
-    kept = Throughput.objects.filter(run=run, minute__gte=since)
-    found = kept.aggregate(first=Min("minute"), ended=Sum(F("done") + F("failed")))
-    if not found["ended"]:
-        return None
-    # A minute that was going on when the run started counts from then.
-    minutes = max((now - max(found["first"], run.started)).total_seconds() / 60, 1 / 60)
-    per_minute = found["ended"] / minutes
-    return Pace(per_minute, (counts.waiting + counts.computing) / per_minute * 60)
 
 
 def summary(run: Run, progress: Progress) -> dict[str, Any]:

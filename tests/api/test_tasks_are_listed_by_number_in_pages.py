@@ -2,9 +2,12 @@
 
 import pytest
 from django.contrib.auth.models import User
+from django.db import connection
 from rest_framework.test import APIClient
 
-from runs.models import Run
+from runs import reports
+from runs.models import Run, Task
+from runs.states import TaskState
 from tests import factories
 from tests.api.shape import assert_refused
 
@@ -79,3 +82,28 @@ def test_the_farthest_page_is_empty(api: APIClient, mixed: Run) -> None:
 
 def test_an_unknown_run_has_no_list(api: APIClient) -> None:
     assert_refused(api.get(f"/api/runs/{'0' * 32}/tasks"), 404, "run_not_found")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_waiting_tasks_are_listed_by_number_those_in_backoff_among_them(alice: User) -> None:
+    run = factories.run(alice, 9, error_attempts=5, backoff=100)
+    worker = factories.worker(alice)
+    factories.advance(run, worker, failed=2, computing=1)
+    pages = [
+        [task.number for task in reports.tasks_page(run, state=TaskState.WAITING, limit=4)],
+        [task.number for task in reports.tasks_up_to(run, 6, state=TaskState.WAITING, limit=4)],
+    ]
+    assert pages == [[0, 1, 3, 4], [3, 4, 5, 6]]
+
+
+@pytest.mark.postgresql
+@pytest.mark.django_db(transaction=True)
+def test_the_few_failed_of_many_are_read_from_their_index(alice: User) -> None:
+    run = factories.run(alice, 20_000)
+    factories.advance(run, factories.worker(alice), failed=300)
+    with connection.cursor() as cursor:
+        cursor.execute("VACUUM ANALYZE runs_task")
+    tasks = Task.objects.filter(run=run, number__gt=5)
+    plan = reports.in_state_or_all(tasks, TaskState.FAILED).order_by("number")[:100].explain()
+    assert "task_in_state" in plan, plan
+    assert "Sort" not in plan, plan
