@@ -24,7 +24,7 @@ from .harness import own
 from .harness.bench import Bench
 from .harness.ours import Ours
 from .harness.report import Result, Row
-from .harness.web import WebServer
+from .harness.web import DEPLOYED, WebServer
 
 NAME = "capacity"
 LENGTHS = (0.0, 0.001, 0.01, 0.1, 1.0)
@@ -109,7 +109,7 @@ def with_clients(ours: Ours, clients: int, seconds: float, window: float) -> Poi
     """Real clients at work."""
     pace = min(FASTEST, clients / seconds) if seconds else FASTEST
     run = fill(ours, int(1000 + pace * (window + 2) * 1.3))
-    with ours.serve() as server, own.crowd(server, run, clients, seconds, window) as crowd:
+    with ours.serve(DEPLOYED) as server, own.crowd(server, run, clients, seconds, window) as crowd:
         first = look(ours, server, crowd)
         last = look(ours, server, crowd)
     span, *rates = (b - a for a, b in zip(first, last, strict=True))
@@ -127,7 +127,7 @@ def look(ours: Ours, server: WebServer, crowd: own.Crowd) -> tuple[float, ...]:
 def with_swarm(ours: Ours, workers: int, window: float) -> Point:
     """Simulated workers whose task ends at each exchange: no heartbeat comes in a million tasks."""
     run = fill(ours, int(FASTEST / 4 * (window + 1)))
-    with ours.serve() as server:
+    with ours.serve(DEPLOYED) as server:
         before = books(ours)
         seen = own.swarm(
             server, ours, run, workers, task=1.0, beat=1e6, window=window, pace=0

@@ -18,6 +18,7 @@ from .figure1 import TASKS
 from .harness import clients, own
 from .harness.bench import Bench, median_ratio
 from .harness.report import Figure, Result
+from .harness.web import DEPLOYED
 
 NAME = "figure1_own"
 CLIENTS = 16
@@ -60,6 +61,6 @@ def ours(bench: Bench, count: int, tasks: int) -> tuple[float, int]:
     side = bench.this_server
     side.fresh_database()
     run = side.create_run(tasks)
-    with side.serve() as server:
+    with side.serve(DEPLOYED) as server:
         done = own.work(server, run, tasks, clients=count, updates=UPDATES)
     return done.seconds, done.exchanges

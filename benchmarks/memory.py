@@ -18,7 +18,7 @@ import psutil
 from .harness import own
 from .harness.bench import Bench
 from .harness.report import Figure, Result, Row
-from .harness.web import WebServer
+from .harness.web import DEPLOYED, WebServer
 from .swarm import BEAT, TASK
 
 NAME = "memory"
@@ -54,7 +54,7 @@ def of_server(bench: Bench, exchanges: int) -> Row:
     run = ours.create_run(exchanges)
     ours.postgres.settle(ours.database)
     sizes = []
-    with ours.serve() as server:
+    with ours.serve(DEPLOYED) as server:
         start = largest(server)
         for part in (exchanges // 4, exchanges - exchanges // 4):
             own.swarm(
@@ -70,7 +70,7 @@ def of_client(bench: Bench, exchanges: int) -> Row:
     ours = bench.this_server
     ours.fresh_database()
     run = ours.create_run(exchanges * TASKS_PER_EXCHANGE)
-    with ours.serve() as server:
+    with ours.serve(DEPLOYED) as server:
         kept = own.memory(server, run, exchanges)
     return seen(exchanges, "", kept["quarter"], kept["end"])
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 from .harness import own
 from .harness.bench import Bench
 from .harness.report import Figure, Result, Row
+from .harness.web import DEPLOYED
 
 NAME = "swarm"
 WORKERS = 1000
@@ -27,7 +28,7 @@ def measure(bench: Bench) -> Result:
     pace = 0.02 if bench.quick else 1.0
     run = ours.create_run(workers * 10)
     ours.postgres.settle(ours.database)
-    with ours.serve() as server:
+    with ours.serve(DEPLOYED) as server:
         seen = own.swarm(
             server, ours, run, workers,
             task=TASK, beat=BEAT, warm=WARM * pace, window=WINDOW * pace, pace=pace,

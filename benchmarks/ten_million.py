@@ -25,6 +25,7 @@ from .harness import clients, own
 from .harness.bench import Bench, median_ratio
 from .harness.ours import Ours
 from .harness.report import Figure, Result
+from .harness.web import DEPLOYED
 
 NAME = "ten_million"
 LARGE, SMALL = 10_000_000, 10_000
@@ -63,7 +64,7 @@ def compare_calls(bench: Bench, ours: Ours, result: Result) -> None:
     """Claim, info and exchange in the large run over the same in the small one."""
     sizes = (bench.size(LARGE, 2000), bench.size(SMALL, 100))
     runs = size.prepare(ours, sizes)
-    with ours.serve() as server:
+    with ours.serve(DEPLOYED) as server:
         times = clients.latencies(server.api, runs, bench.size(ROUNDS, 5))
         exchanges = own.exchange_times(server, runs, bench.size(ROUNDS, 5), bench.size(WANT, 2))
     calls = {call: [times[run][call].answer for run in runs] for call in ("claim", "info")}
@@ -92,7 +93,7 @@ def compare_bytes(bench: Bench, ours: Ours, result: Result) -> None:
     tasks = bench.size(LARGE, 2000)
     ours.fresh_database()
     run = ours.create_run(tasks)
-    with ours.serve() as server:
+    with ours.serve(DEPLOYED) as server:
         worked = own.work(server, run, tasks, processes=PROCESSES)
     result.notes.append(
         f"{tasks:,} tasks that do nothing took our client with {PROCESSES} processes "
@@ -151,7 +152,7 @@ def append_by_client(ours: Ours, tasks: int) -> float:
     """Seconds of our client's call."""
     create.stage(ours).disconnect()
     run = ours.create_run(0)
-    with ours.serve() as server:
+    with ours.serve(DEPLOYED) as server:
         return own.append(server, run, tasks, INPUT_BYTES)
 
 

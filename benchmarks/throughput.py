@@ -24,7 +24,7 @@ from .harness.bench import Bench, median_ratio
 from .harness.ours import Ours
 from .harness.procrastinate import Procrastinate
 from .harness.report import Figure, Result, Row
-from .harness.web import Shape
+from .harness.web import DEPLOYED, Shape
 
 NAME = "throughput"
 TASKS = 150_000
@@ -124,7 +124,7 @@ def fill(ours: Ours, tasks: int) -> str:
     return run
 
 
-def through_client(ours: Ours, tasks: int, rates: Rates, shape: Shape | None = None) -> None:
+def through_client(ours: Ours, tasks: int, rates: Rates, shape: Shape = DEPLOYED) -> None:
     """One turn of our client and server."""
     run = fill(ours, tasks)
     with ours.serve(shape) as server:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from . import clients
 from .postgres import Postgres
-from .web import Command, Shape, WebServer, free_port, serving
+from .web import ALIKE, Command, Shape, WebServer, free_port, serving
 
 
 class Side(ABC):
@@ -59,9 +59,9 @@ class Side(ABC):
         self.postgres.create_database(self.database, saved)
 
     @contextmanager
-    def serve(self, shape: Shape | None = None) -> Iterator[WebServer]:
+    def serve(self, shape: Shape = ALIKE) -> Iterator[WebServer]:
         """Serve the database, every process warm."""
         port = free_port()
-        with serving(self.command(port, shape or Shape()), port) as server:
+        with serving(self.command(port, shape), port) as server:
             clients.stress(server.api, clients=4, tasks=16)
             yield server

@@ -23,15 +23,15 @@ STOP_SECONDS = 15
 
 @dataclass(frozen=True)
 class Shape:
-    """How many processes and threads serve the requests; no worker class: the side's own choice."""
+    """How many processes and threads serve the requests; what is None, the side chooses itself."""
 
-    workers: int = 4
+    workers: int | None = None
     worker_class: str | None = None
     threads: int | None = None
 
     def options(self) -> list[str]:
         """The options that overrule gunicorn's configuration file."""
-        options = ["--workers", str(self.workers)]
+        options = ["--workers", str(self.workers)] if self.workers else []
         if self.worker_class:
             options += ["--worker-class", self.worker_class]
         if self.threads:
@@ -40,7 +40,13 @@ class Shape:
 
     def __str__(self) -> str:
         threads = f" of {self.threads} threads" if self.threads else ""
-        return f"{self.workers} {self.worker_class or 'configured'} workers{threads}"
+        return f"{self.workers or ''} {self.worker_class or 'configured'} workers{threads}".strip()
+
+
+ALIKE = Shape(4, "sync")
+"""What both servers stand behind where they are compared: gunicorn's default class, four times."""
+DEPLOYED = Shape()
+"""As the side is deployed: ours by deploy/gunicorn.conf.py."""
 
 
 @dataclass(frozen=True)

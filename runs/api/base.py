@@ -5,7 +5,7 @@ from io import BytesIO
 from typing import Any
 
 from django.conf import settings
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 from gunicorn.http.errors import ParseException  # type: ignore[import-untyped]
 from rest_framework.exceptions import ParseError
@@ -22,6 +22,13 @@ GARBLED = (OSError, ParseException)
 """What reading a body raises that is cut off, or whose chunks make no sense."""
 MOST_LINE = 2**20
 """Bytes of a line of NDJSON that are read at once; none of this length is taken."""
+
+
+def no_content() -> HttpResponse:
+    """The answer without a word: a plain one, because there is nothing for DRF to render."""
+    response = HttpResponse(status=204)
+    del response.headers["Content-Type"]
+    return response
 
 
 class FarmViewSet(ViewSet):

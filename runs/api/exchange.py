@@ -18,12 +18,13 @@ Many plain successes may be told shortly: ``"done": {"UUID": [[23, 1], [24, 1]]}
 from collections.abc import Sized
 from typing import Any, NoReturn, TypeVar
 
+from django.http import HttpResponse
 from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from runs import attempts, exchange, plain, reports, sweep, workers
-from runs.api.base import FarmViewSet
+from runs.api.base import FarmViewSet, no_content
 from runs.api.fields import is_text, printable, shown
 from runs.api.schema import WORKER
 from runs.api.shapes import ExchangeInput, ExchangeOutput
@@ -90,10 +91,10 @@ class ExchangeViewSet(FarmViewSet):
         parameters=[WORKER],
         responses={204: None},
     )
-    def sign_off(self, request: Request, uuid: str) -> Response:
+    def sign_off(self, request: Request, uuid: str) -> HttpResponse:
         """Release what the worker holds: its tasks wait again at once."""
         sweep.sign_off(workers.find(owner=request.user, uuid=uuid))
-        return Response(status=204)
+        return no_content()
 
 
 def show(answer: Answer) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.contrib.auth.models import Group
+from django.http import HttpResponse
 from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -10,7 +11,7 @@ from rest_framework.response import Response
 from accounts.verdicts import group_ids
 from runs import lifecycle, reports, restarts, tallies
 from runs.api import paging, policies
-from runs.api.base import FarmViewSet
+from runs.api.base import FarmViewSet, no_content
 from runs.api.errors import in_words
 from runs.api.schema import INFO, RESTART_ALL, RUN, either, filters_of
 from runs.api.serializers import (
@@ -114,10 +115,10 @@ class RunViewSet(FarmViewSet):
         parameters=[RUN],
         responses={204: None},
     )
-    def destroy(self, request: Request, uuid: str) -> Response:
+    def destroy(self, request: Request, uuid: str) -> HttpResponse:
         """Delete the run with all its tasks and attempts, for good."""
         lifecycle.delete_run(run=reports.find_workable(request.user, uuid))
-        return Response(status=204)
+        return no_content()
 
     @extend_schema(
         tags=["runs"],
@@ -134,7 +135,7 @@ class RunViewSet(FarmViewSet):
             )
         ],
     )
-    def restart(self, request: Request, uuid: str) -> Response:
+    def restart(self, request: Request, uuid: str) -> HttpResponse:
         """Put tasks back to waiting.
 
         Without `all` every task that is not done waits again and keeps its percentage, so that a
@@ -155,7 +156,7 @@ class RunViewSet(FarmViewSet):
             by=request.user.get_username(),
             why=body.validated_data.get("reason", ""),
         )
-        return Response({"tasks": count}) if narrowed else Response(status=204)
+        return Response({"tasks": count}) if narrowed else no_content()
 
 
 def group_named(name: Any) -> Group | None:

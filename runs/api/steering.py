@@ -3,6 +3,7 @@
 from dataclasses import asdict
 from typing import Any
 
+from django.http import HttpResponse
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework.request import Request
@@ -10,7 +11,7 @@ from rest_framework.response import Response
 
 from runs import appending, events, explain, reports, restarts, steering
 from runs.api import paging, policies
-from runs.api.base import FarmViewSet, body_lines, is_ndjson
+from runs.api.base import FarmViewSet, body_lines, is_ndjson, no_content
 from runs.api.schema import EVENT, RUN, TASK
 from runs.api.serializers import Touched
 from runs.api.shapes import Appended, AppendInput, EventList, ExplanationOutput, ReasonInput
@@ -34,21 +35,21 @@ class SteeringViewSet(FarmViewSet):
         tags=["steering"], operation_id="pause_run", summary="Pause a run", parameters=[RUN],
         request=ReasonInput, responses={204: None}, examples=REASON,
     )  # fmt: skip
-    def pause(self, request: Request, uuid: str) -> Response:
+    def pause(self, request: Request, uuid: str) -> HttpResponse:
         """Hand out nothing more until it is resumed; reports still count."""
         run, who = reports.find_run(request.user, uuid), request.user.get_username()
         steering.pause(run=run, who=who, why=reason_of(request))
-        return Response(status=204)
+        return no_content()
 
     @extend_schema(
         tags=["steering"], operation_id="resume_run", summary="Resume a run", parameters=[RUN],
         request=ReasonInput, responses={204: None}, examples=REASON,
     )  # fmt: skip
-    def resume(self, request: Request, uuid: str) -> Response:
+    def resume(self, request: Request, uuid: str) -> HttpResponse:
         """Hand out tasks again; a canary gate that had closed is opened."""
         run, who = reports.find_run(request.user, uuid), request.user.get_username()
         steering.resume(run=run, who=who, why=reason_of(request))
-        return Response(status=204)
+        return no_content()
 
     @extend_schema(
         tags=["steering"], operation_id="cancel_run", summary="Cancel a run", parameters=[RUN],

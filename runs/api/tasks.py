@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.http import HttpResponse
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
 from rest_framework.request import Request
@@ -9,7 +10,7 @@ from rest_framework.response import Response
 
 from runs import lifecycle, queue, reports, sweep, workers
 from runs.api import paging
-from runs.api.base import FarmViewSet
+from runs.api.base import FarmViewSet, no_content
 from runs.api.schema import INFO, RUN, TASK, either
 from runs.api.serializers import (
     ClaimInput,
@@ -55,7 +56,7 @@ class TaskViewSet(FarmViewSet):
             ),
         ],
     )  # fmt: skip
-    def claim(self, request: Request, uuid: str) -> Response:
+    def claim(self, request: Request, uuid: str) -> HttpResponse:
         """Hand the waiting task with the lowest number to the worker; 204 when none waits.
 
         The task is `computing` from now on, and no other worker gets it until it waits again.
@@ -65,7 +66,7 @@ class TaskViewSet(FarmViewSet):
         claims = queue.claim(run=reports.find_workable(request.user, uuid), worker=worker)
         sweep.sweep_now_and_then(worker.heartbeat)
         if not claims:
-            return Response(status=204)
+            return no_content()
         one = claims[0]
         return Response(
             {
@@ -109,14 +110,14 @@ class TaskViewSet(FarmViewSet):
             OpenApiExample("Failed", value={"status": "failed"}, request_only=True),
         ],
     )
-    def update(self, request: Request, uuid: str, number: str) -> Response:
+    def update(self, request: Request, uuid: str, number: str) -> HttpResponse:
         """Note progress, or end the attempt at the task.
 
         `done` alone sets 100 %. `waiting` gives the task back, to be handed out again. A report
         for a task that has ended otherwise meanwhile is refused as `stale` and changes nothing.
         """
         if noted_at_once(request, uuid, number):
-            return Response(status=204)
+            return no_content()
         body = TaskInput(data=request.data)
         body.is_valid(raise_exception=True)
         run = reports.find_workable(request.user, uuid)
@@ -128,7 +129,7 @@ class TaskViewSet(FarmViewSet):
             state=STATES[status] if status else None,
             by=request.user.get_username(),
         )
-        return Response(status=204)
+        return no_content()
 
     @extend_schema(
         tags=["runs"],
