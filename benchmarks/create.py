@@ -26,8 +26,8 @@ WHERE table_name = 'runs_task' AND column_name NOT IN ('id', 'run_id', 'number')
 """
 # One task of the small run lends the values of all columns that are the same for all tasks.
 BARE = """
-INSERT INTO runs_task (run_id, number, {columns})
-SELECT 1000000, series.number, {columns}
+INSERT INTO runs_task (id, run_id, number, {columns})
+SELECT 1000000 * 4294967296 + series.number, 1000000, series.number, {columns}
 FROM (SELECT {columns} FROM runs_task LIMIT 1) AS task,
      generate_series(0, {tasks} - 1) AS series (number)
 """

@@ -164,11 +164,14 @@ def inputs(tasks: int) -> Iterator[str]:
 def copy_rows(ours: Ours, tasks: int) -> float:
     """Seconds of COPY of the rows that an append writes, made beforehand."""
     create.stage(ours).disconnect()
-    numbers = "".join(f"1000000\t{number}\t0\t0\t0\t0\t0\n" for number in range(tasks))
+    numbers = "".join(
+        f"{1_000_000 * 2**32 + number}\t1000000\t{number}\t0\t0\t0\t0\t0\n"
+        for number in range(tasks)
+    )
     values = "".join(
         f'1000000\t{number}\t"{value}"\n' for number, value in enumerate(inputs(tasks))
     )
-    columns = "run_id, number, percent, attempt, forgiven, not_before, state"
+    columns = "id, run_id, number, percent, attempt, forgiven, not_before, state"
     with ours.postgres.session(ours.database) as cursor:
         start = time.perf_counter()
         cursor.execute("BEGIN")

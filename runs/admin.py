@@ -20,7 +20,7 @@ from django.utils.html import format_html
 
 from runs import lifecycle, reports, restarts
 from runs.filters import RunFilter, uuid_bounds
-from runs.models import Attempt, Run, Task, Worker
+from runs.models import Attempt, Run, Task, Worker, task_id
 from runs.states import TaskState
 from runs.wording import percentage, tasks
 
@@ -89,7 +89,7 @@ class OfARunAdmin(ReadOnlyAdmin):
     search_fields = ("run__uuid",)  # shows the search box; the search itself is below
     search_help_text = "The UUID of a run, or that and the number of a task: UUID NUMBER"
     list_select_related = ("run", "worker")
-    by_number: tuple[str, ...] = ("run", "number")
+    by_number: tuple[str, ...] = ()
 
     def get_ordering(self, request: HttpRequest) -> tuple[str, ...]:
         """Within a run by number, else the newest first: each of them is an index."""
@@ -105,13 +105,25 @@ class OfARunAdmin(ReadOnlyAdmin):
         run = Run.objects.filter(uuid=found[0]).first() if found else None
         if found is None or run is None:
             return queryset.none(), False
-        narrowed = queryset.filter(run=run)
-        return narrowed if found[1] is None else narrowed.filter(number=found[1]), False
+        return self.of_numbers(queryset, run, found[1]), False
+
+    def of_numbers(self, rows: QuerySet[Any], run: Run, number: int | None) -> QuerySet[Any]:
+        """The rows of one task of a run, or of all."""
+        narrowed = rows.filter(run=run)
+        return narrowed if number is None else narrowed.filter(number=number)
 
 
 @admin.register(Task)
 class TaskAdmin(OfARunAdmin):
     """Tasks."""
+
+    by_number = ("id",)
+
+    def of_numbers(self, rows: QuerySet[Any], run: Run, number: int | None) -> QuerySet[Any]:
+        """One task of a run, or all: by id, which is what tasks are found by."""
+        if number is not None:
+            return rows.filter(id=task_id(run.id, number))
+        return rows.filter(id__range=(task_id(run.id, 0), task_id(run.id + 1, 0) - 1))
 
     list_display = ("number", "run", "state", "percent", "attempt", "worker", "started", "updated")
     fields = ("run", "number", "state", "percent", "attempt", "worker", "started", "updated")

@@ -140,7 +140,7 @@ def fingerprint(error: str | None) -> int:
 
 COUNT_ENDS = """
 SELECT a.number, COUNT(*) FROM runs_attempt AS a JOIN runs_task AS t
-    ON t.run_id = a.run_id AND t.number = a.number
+    ON t.id = a.run_id * 4294967296 + a.number
 WHERE a.run_id = %s AND a.outcome = %s AND a.attempt > t.forgiven AND a.number {in_list}
 GROUP BY a.number
 """

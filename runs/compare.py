@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from statistics import median
 
 from runs.dialect import fetch
-from runs.models import Run
+from runs.models import Run, task_id
 from runs.samples import Sampled
 from runs.states import Outcome, TaskState
 
@@ -21,7 +21,7 @@ CHANGED = """
 SELECT f.number FROM (
     SELECT number FROM runs_task
     WHERE run_id = %s AND state = %s AND not_before = 0 ORDER BY number LIMIT %s
-) AS f JOIN runs_task AS o ON o.run_id = %s AND o.number = f.number AND o.state = %s
+) AS f JOIN runs_task AS o ON o.id = %s + f.number AND o.state = %s
 ORDER BY f.number
 """
 
@@ -45,7 +45,7 @@ def failed_in(run: Run, done_in: Run, failed: int) -> Changed:
     """
     if not failed:
         return Changed(0, [], True)
-    values = [run.id, TaskState.FAILED, MOST, done_in.id, TaskState.DONE]
+    values = [run.id, TaskState.FAILED, MOST, task_id(done_in.id, 0), TaskState.DONE]
     numbers = [row[0] for row in fetch(CHANGED, values)]
     return Changed(len(numbers), numbers[:SHOWN], failed <= MOST)
 

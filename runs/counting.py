@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from runs.dialect import fetch
-from runs.models import Run
+from runs.models import Run, task_id
 from runs.selection import Selection
 from runs.states import TaskState
 from runs.tallies import Counts
@@ -59,9 +59,11 @@ def count(
 def count_state(run: Run, state: TaskState, selection: Selection) -> Touched:
     """The tasks of a selection that are in one state."""
     conditions, values = selection.condition()
-    numbers, bounds = of_numbers(selection.numbers)
-    # Only waiting tasks are ever in backoff; saying so lets the index find the numbers.
-    settled = "" if state == TaskState.WAITING else " AND not_before = 0"
+    # Only waiting tasks are ever in backoff; saying so of others lets the index find the numbers.
+    if state == TaskState.WAITING:
+        settled, (numbers, bounds) = "", with_ids(run, selection.numbers)
+    else:
+        settled, (numbers, bounds) = " AND not_before = 0", with_numbers(selection.numbers)
     statement = (
         COUNT.replace("{conditions}", conditions)
         .replace("{settled}", settled)
@@ -71,12 +73,20 @@ def count_state(run: Run, state: TaskState, selection: Selection) -> Touched:
     return Touched(min(found, MOST), looked_at <= MOST)
 
 
-def of_numbers(ranges: tuple[tuple[int, int], ...]) -> tuple[str, list[Any]]:
+def with_numbers(
+    ranges: tuple[tuple[int, int], ...], column: str = "number"
+) -> tuple[str, list[Any]]:
     """The condition for ranges of numbers, with its values; empty for all."""
     if not ranges:
         return "", []
-    either = " OR ".join(["number BETWEEN %s AND %s"] * len(ranges))
+    either = " OR ".join([f"{column} BETWEEN %s AND %s"] * len(ranges))
     return f" AND ({either})", [bound for pair in ranges for bound in pair]
+
+
+def with_ids(run: Run, ranges: tuple[tuple[int, int], ...]) -> tuple[str, list[Any]]:
+    """The same where tasks are found by their ids."""
+    ids = tuple((task_id(run.id, first), task_id(run.id, last)) for first, last in ranges)
+    return with_numbers(ids, "id")
 
 
 def total(found: dict[TaskState, Touched]) -> Touched:

@@ -68,7 +68,7 @@ EXAMPLE = """
 SELECT a.number, a.error FROM (
     SELECT run_id, number, attempt, error, id FROM runs_attempt
     WHERE run_id = %s AND fingerprint = %s ORDER BY id DESC LIMIT %s
-) AS a JOIN runs_task AS t ON t.run_id = a.run_id AND t.number = a.number
+) AS a JOIN runs_task AS t ON t.id = a.run_id * 4294967296 + a.number
 ORDER BY (t.state = 3 AND t.attempt = a.attempt) DESC, a.id DESC LIMIT 1
 """
 HOSTS = """

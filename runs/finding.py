@@ -5,10 +5,11 @@ of the run, ``WINDOW`` at most, and says how far it has got where that gave less
 """
 
 from dataclasses import dataclass, field
+from typing import Any
 
-from runs.counting import of_numbers
+from runs.counting import with_ids, with_numbers
 from runs.dialect import fetch
-from runs.models import Run, Task
+from runs.models import Run, Task, task_id
 from runs.selection import Selection
 from runs.states import TaskState
 from runs.tallies import Counts
@@ -17,10 +18,11 @@ WINDOW = 20_000
 """Tasks that one page looks through."""
 
 # The conditions of a selection speak of runs_task; here that is the window alone.
-INNER = """
+LOOKED_AT = """
     SELECT id, run_id, number, attempt, worker_id, updated FROM runs_task
-    WHERE run_id = %s AND number >= %s{states}{numbers} ORDER BY number LIMIT %s
+    WHERE {which}{numbers} ORDER BY {key} LIMIT %s
 """
+OF_A_STATE = "run_id = %s AND state = %s AND not_before = 0 AND number >= %s"
 FIND = "SELECT id FROM ({inner}) AS runs_task WHERE 1 = 1{conditions} ORDER BY number LIMIT %s"
 END = "SELECT MAX(number), COUNT(*) FROM ({inner}) AS runs_task"
 
@@ -42,9 +44,7 @@ def find(run: Run, counts: Counts, selection: Selection, *, first: int, limit: i
     states = [state for state in selection.states or tuple(TaskState) if counts.of(state) > 0]
     if not states:
         return Found()
-    numbers, bounds = of_numbers(selection.numbers)
-    inner = INNER.replace("{numbers}", numbers).replace("{states}", in_states(selection, states))
-    values = [run.id, first, *bounds, WINDOW]
+    inner, values = window(run, selection, states, first)
     conditions, more = selection.condition()
     statement = FIND.replace("{inner}", inner).replace("{conditions}", conditions)
     ids = [row[0] for row in fetch(statement, [*values, *more, limit + 1])]
@@ -57,9 +57,24 @@ def find(run: Run, counts: Counts, selection: Selection, *, first: int, limit: i
     return Found(tasks, last + 1, last)
 
 
+def window(
+    run: Run, selection: Selection, states: list[TaskState], first: int
+) -> tuple[str, list[Any]]:
+    """The tasks that a page looks through, with the values: by the index of one state, or by id."""
+    if selection.states and len(states) == 1 and states[0] != TaskState.WAITING:
+        which, key = OF_A_STATE, "number"
+        values: list[Any] = [run.id, states[0], first]
+        numbers, bounds = with_numbers(selection.numbers)
+    else:
+        which, key = "id >= %s AND id < %s" + in_states(selection, states), "id"
+        values = [task_id(run.id, min(first, run.num_tasks)), task_id(run.id, run.num_tasks)]
+        numbers, bounds = with_ids(run, selection.numbers)
+    inner = LOOKED_AT.format(which=which, numbers=numbers, key=key)
+    return inner, [*values, *bounds, WINDOW]
+
+
 def in_states(selection: Selection, states: list[TaskState]) -> str:
-    """The condition for the states of a selection; one that is not waiting is read by its index."""
+    """The condition for the states of a selection."""
     if not selection.states:
         return ""
-    settled = "" if TaskState.WAITING in states else " AND not_before = 0"
-    return f" AND state IN ({', '.join(str(int(state)) for state in states)}){settled}"
+    return f" AND state IN ({', '.join(str(int(state)) for state in states)})"

@@ -17,7 +17,7 @@ from django.db.models.functions import Now
 from runs import moves, policy, queue, steering, tallies
 from runs.dialect import fetch, run_sql
 from runs.errors import InvalidInput, RunNotFound
-from runs.models import Run
+from runs.models import Run, task_id
 from runs.pieces import PIECE, Watch, unwatched
 from runs.retrying import rerun_on_conflict
 from runs.states import Outcome, TaskState
@@ -31,8 +31,8 @@ NUMBERS = {
         ) SELECT n FROM numbers""",
 }
 FILL = """
-INSERT INTO runs_task (run_id, number, percent, attempt, forgiven, not_before, state)
-SELECT %s, n, 0, 0, 0, 0, 0 FROM ({numbers}) AS s
+INSERT INTO runs_task (id, run_id, number, percent, attempt, forgiven, not_before, state)
+SELECT %s + n, %s, n, 0, 0, 0, 0, 0 FROM ({numbers}) AS s
 """
 
 
@@ -95,7 +95,7 @@ def add_numbers(run: Run, first: int, count: int) -> None:
     if count:
         statement = FILL.format(numbers=NUMBERS[connection.vendor])
         with connection.cursor() as cursor:
-            cursor.execute(statement, [run.id, first, first + count - 1])
+            cursor.execute(statement, [task_id(run.id, 0), run.id, first, first + count - 1])
         tell_planner(first, count)
 
 
@@ -218,8 +218,9 @@ def sweep_deleted(*, after: timedelta = timedelta(0), pieces: int | None = None)
 
 def _erase_some(run_id: int, num_tasks: int, pieces: int | None) -> bool:
     """Delete the next pieces of a run, and the run where that was all; answers whether it was."""
-    lowest = fetch("SELECT MIN(number) FROM runs_task WHERE run_id = %s", [run_id])[0][0]
-    first = num_tasks if lowest is None else lowest
+    bounds = [task_id(run_id, 0), task_id(run_id + 1, 0)]
+    lowest = fetch("SELECT MIN(id) FROM runs_task WHERE id >= %s AND id < %s", bounds)[0][0]
+    first = num_tasks if lowest is None else lowest - bounds[0]
     if pieces is not None and first + pieces * PIECE < num_tasks:
         for start in range(first, first + pieces * PIECE, PIECE):
             _erase_piece(run_id, start, start + PIECE - 1)
@@ -245,8 +246,9 @@ def _erase(run_id: int, num_tasks: int, watch: Watch = unwatched, *, first: int 
 def _erase_piece(run_id: int, first: int, last: int) -> int:
     """Delete the tasks of some numbers with their attempts, in the common order of locks."""
     with transaction.atomic():
-        moves.lock(run_id, moves.WINDOW, first, last)
+        bounds = [task_id(run_id, first), task_id(run_id, last)]
+        moves.lock(run_id, moves.WINDOW, *bounds)
         window = "WHERE run_id = %s AND number BETWEEN %s AND %s"
         for table in ("runs_taskinput", "runs_attempt"):
             run_sql(f"DELETE FROM {table} {window}", [run_id, first, last])
-        return run_sql(f"DELETE FROM runs_task {window}", [run_id, first, last])
+        return run_sql("DELETE FROM runs_task WHERE id BETWEEN %s AND %s", bounds)

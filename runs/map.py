@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from django.db import connection
 
 from runs.dialect import fetch
-from runs.models import Run
+from runs.models import Run, task_id
 from runs.samples import Sampled
 
 MOST_CELLS = 1_000_000
@@ -124,14 +124,14 @@ def picture(run: Run, kind: Kind, first: int, last: int, values: tuple[str, ...]
 
 EACH = """
 SELECT {text} FROM (
-    SELECT {code} AS code FROM runs_task{hosts} WHERE run_id = %s AND number BETWEEN %s AND %s
-    ORDER BY number
+    SELECT {code} AS code FROM runs_task{hosts} WHERE id BETWEEN %s AND %s
+    ORDER BY id
 ) AS cells
 """
 SEVERAL = """
 SELECT {text} FROM (
     SELECT MAX({code}) AS code FROM runs_task{hosts}
-    WHERE run_id = %s AND number BETWEEN %s AND %s
+    WHERE id BETWEEN %s AND %s
     GROUP BY (number - %s) / %s ORDER BY (number - %s) / %s
 ) AS cells
 """
@@ -154,5 +154,6 @@ def paint(run: Run, shown: Picture) -> Iterator[bytes]:
     for start in range(shown.first, shown.last + 1, size):
         end = min(start + size - 1, shown.last)
         grid = [] if shown.per == 1 else [start, shown.per, start, shown.per]
-        found = fetch(statement, [*shown.values, run.id, start, end, *grid])[0][0]
+        ids = [task_id(run.id, start), task_id(run.id, end)]
+        found = fetch(statement, [*shown.values, *ids, *grid])[0][0]
         yield (found or "").encode("ascii")

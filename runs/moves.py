@@ -36,10 +36,10 @@ SELECT id, number, state, percent, attempt, worker_id, {{age}}, forgiven FROM ru
 WHERE run_id = %s AND {condition}
 ORDER BY id {{for_update}}
 """
-ONE = "number = %s"
-WINDOW = "number BETWEEN %s AND %s"
+ONE = "id = %s"
+WINDOW = "id BETWEEN %s AND %s"
 IN_STATE = "state = %s"
-NUMBERS = "number {in_list}"
+THESE = "id {in_list}"
 HELD_BY = "state = 1 AND worker_id = %s"
 OVERDUE = "state = 1 AND started < {long_ago}"
 SOME = """id IN (
@@ -49,6 +49,8 @@ SOME = """id IN (
 
 def lock(run_id: int, condition: str, *values: object) -> list[Row]:
     """Lock the tasks of a run that meet a condition (``ONE``, ``WINDOW``, ``IN_STATE``), read them.
+
+    Numbers are given as ids, see ``models.task_id``.
 
     Waits for others' locks: what it returns is the newest truth and stays so until the commit.
     """

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from runs import moves, tallies
-from runs.models import Run
+from runs.models import Run, task_id
 from runs.selection import Selection
 from runs.states import TaskState
 
@@ -43,20 +43,21 @@ def _bounds(
     """Conditions and values that cut the run by state or by number."""
     if numbers:
         for first, last in numbers:
-            yield from _windows(first, min(last, run.num_tasks - 1))
+            yield from _windows(run, first, min(last, run.num_tasks - 1))
         return
     counts = tallies.read(run.id)
     present = [state for state in states if counts.of(state)]
     if TaskState.WAITING not in states and sum(counts.of(state) for state in present) <= FEW:
         yield from ((moves.IN_STATE, (state,)) for state in present)
         return
-    yield from _windows(0, run.num_tasks - 1)
+    yield from _windows(run, 0, run.num_tasks - 1)
 
 
-def _windows(first: int, last: int) -> Iterator[tuple[str, tuple[int, ...]]]:
+def _windows(run: Run, first: int, last: int) -> Iterator[tuple[str, tuple[int, ...]]]:
     """The numbers from ``first`` to ``last`` in windows."""
     for start in range(first, last + 1, PIECE):
-        yield moves.WINDOW, (start, min(start + PIECE - 1, last))
+        end = min(start + PIECE - 1, last)
+        yield moves.WINDOW, (task_id(run.id, start), task_id(run.id, end))
 
 
 class Watch(Protocol):

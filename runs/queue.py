@@ -16,7 +16,7 @@ from runs import attempts, moves, tallies
 from runs.attempts import Ending
 from runs.dialect import as_list, database_now, fetch, run_sql
 from runs.errors import RunNotFound, StaleReport, StateConflict, TaskNotFound
-from runs.models import Run, Worker
+from runs.models import Run, Worker, task_id
 from runs.retrying import rerun_on_conflict
 from runs.states import Outcome, RunState, TaskState
 from runs.tallies import Counts
@@ -170,7 +170,8 @@ def _take_reports(
 ) -> None:
     """Lock the reported tasks, sort the reports, apply those that count."""
     numbers = sorted({one.number for one in reports if 0 <= one.number < run.num_tasks})
-    rows = {row.number: row for row in moves.lock(run.id, moves.NUMBERS, as_list(numbers))}
+    ids = as_list([task_id(run.id, number) for number in numbers])
+    rows = {row.number: row for row in moves.lock(run.id, moves.THESE, ids)}
     ended: dict[int, tuple[moves.Row, Ending]] = {}
     moved: dict[int, float] = {}
     late: list[Report] = []
@@ -259,8 +260,8 @@ def _note_claims(run: Run, claims: list[Claim]) -> None:
 # RunQuerySet.visible_to.
 NOTE_PROGRESS = """
 UPDATE runs_task SET percent = %s, updated = {now}
-WHERE state = 1 AND number = %s AND run_id = (
-    SELECT id FROM runs_run
+WHERE state = 1 AND id = %s + (
+    SELECT id * 4294967296 FROM runs_run
     WHERE uuid = %s AND deleted IS NULL AND (owner_id = %s OR %s OR group_id {in_list})
 )
 """
@@ -279,7 +280,7 @@ def note_progress(*, user: Any, run_uuid: UUID, number: int, percent: float) -> 
 
 PROGRESS = """
 UPDATE runs_task SET percent = %s, updated = {now}
-WHERE run_id = %s AND number = %s AND state = 1
+WHERE id = %s AND state = 1
 """
 
 
@@ -291,7 +292,7 @@ def report_progress(*, run: Run, number: int, percent: float) -> None:
         StaleReport: nobody computes the task any more: it is done, failed or cancelled.
     """
     check_number(run, number)
-    if run_sql(PROGRESS, [percent, run.id, number]):
+    if run_sql(PROGRESS, [percent, task_id(run.id, number)]):
         return
     _settle_progress(run, number, percent)
 
@@ -329,7 +330,7 @@ def lock_one(run: Run, number: int) -> moves.Row:
         RunNotFound: the run has been deleted meanwhile.
     """
     check_number(run, number)
-    rows = moves.lock(run.id, moves.ONE, number)
+    rows = moves.lock(run.id, moves.ONE, task_id(run.id, number))
     if not rows:
         raise RunNotFound(run.uuid.hex)
     return rows[0]

@@ -29,7 +29,7 @@ from django.db.models.functions import Coalesce, Now
 from runs import tallies
 from runs.dialect import as_datetime, as_list, fetch
 from runs.errors import RunNotFound, TaskNotFound
-from runs.models import Attempt, Run, RunQuerySet, Tally, Task, Worker
+from runs.models import Attempt, Run, RunQuerySet, Tally, Task, Worker, task_id
 from runs.states import RunState, TaskState
 from runs.tallies import MILLION, Counts
 
@@ -179,7 +179,7 @@ TASK = f"""
 SELECT {", ".join(f"t.{name}" for name in TASK_FIELDS)},
     {", ".join(f"w.{name}" for name in WORKER_FIELDS)}
 FROM runs_task AS t LEFT JOIN runs_worker AS w ON w.id = t.worker_id
-WHERE t.run_id = %s AND t.number = %s
+WHERE t.id = %s
 """
 
 
@@ -189,7 +189,7 @@ def find_task(run: Run, number: int) -> Task:
     Raises:
         TaskNotFound: the number is outside the run.
     """
-    rows = fetch(TASK, [run.id, number]) if 0 <= number < run.num_tasks else []
+    rows = fetch(TASK, [task_id(run.id, number)]) if 0 <= number < run.num_tasks else []
     if not rows:
         raise TaskNotFound(number, run.num_tasks)
     values, (*known, uuid, seen) = list(rows[0][: len(TASK_FIELDS)]), rows[0][len(TASK_FIELDS) :]
@@ -300,29 +300,36 @@ def tasks_page(
         after: the last number of the page before.
         limit: how many at most.
     """
-    tasks = Task.objects.filter(run=run, number__gt=after).select_related("worker")
-    return list(in_state_or_all(tasks, state).order_by("number")[:limit])
+    return list(tasks_between(run, after + 1, LAST, state=state)[:limit])
 
 
 def tasks_up_to(
     run: Run, last: int, *, state: TaskState | None = None, limit: int = 100
 ) -> list[Task]:
     """The page that ends with task ``last`` or before it, by number: the way back of a list."""
-    tasks = Task.objects.filter(run=run, number__lte=last).select_related("worker")
-    return list(in_state_or_all(tasks, state).order_by("-number")[:limit])[::-1]
+    return list(tasks_between(run, 0, last, state=state).reverse()[:limit])[::-1]
 
 
-def in_state_or_all(tasks: QuerySet[Task], state: TaskState | None) -> QuerySet[Task]:
-    """The tasks of one state, so that they can be read by number from the index task_in_state.
+LAST = 2**31 - 1
+"""No task has a higher number."""
 
-    Only waiting tasks are ever in backoff, which stands before the number there: without a word
-    on it the few that failed in ten million would be looked for by walking all numbers.
+
+def tasks_between(
+    run: Run, first: int, last: int, *, state: TaskState | None = None
+) -> QuerySet[Task]:
+    """The tasks of some numbers by number, of one state or of all, with their workers.
+
+    Those of one state are read from the index task_in_state, so that the few that failed in ten
+    million are not looked for by walking all. Only waiting tasks are ever in backoff, which stands
+    before the number there: they are found by walking.
     """
-    if state is None:
-        return tasks
-    if state == TaskState.WAITING:
-        return tasks.filter(state=state)
-    return tasks.filter(state=state, not_before=0)
+    first, last = min(first, LAST), min(last, LAST)
+    tasks = Task.objects.select_related("worker")
+    if state is None or state == TaskState.WAITING:
+        walked = tasks.filter(id__range=(task_id(run.id, first), task_id(run.id, last)))
+        return (walked if state is None else walked.filter(state=state)).order_by("id")
+    listed = tasks.filter(run=run, state=state, not_before=0, number__range=(first, last))
+    return listed.order_by("number")
 
 
 def attempts_of(run: Run, number: int, *, limit: int) -> list[Attempt]:

@@ -6,7 +6,7 @@ from django.db import IntegrityError, transaction
 
 from runs import lifecycle, queue, tallies
 from runs.errors import FarmError, InvalidInput, StaleReport, StateConflict, TaskNotFound
-from runs.models import Run, Task
+from runs.models import Run, Task, task_id
 from runs.states import Outcome, TaskState
 from tests import factories
 
@@ -158,5 +158,6 @@ def test_the_database_refuses_impossible_rows(alice: User, fields: dict[str, obj
     run = factories.run(alice, 3)
     with pytest.raises(IntegrityError), transaction.atomic():
         Task.objects.filter(run=run, number=0).update(**fields)
-    with pytest.raises(IntegrityError), transaction.atomic():
-        Task.objects.create(run=run, number=0)
+    for taken in ({"id": task_id(run.id, 0), "number": 0}, {"id": 17, "number": 3}):
+        with pytest.raises(IntegrityError), transaction.atomic():
+            Task.objects.create(run=run, **taken)

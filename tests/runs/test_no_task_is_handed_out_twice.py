@@ -8,7 +8,7 @@ from django.db import connection, transaction
 
 from runs import moves, queue, tallies, workers
 from runs.dialect import spell
-from runs.models import Run, Worker
+from runs.models import Run, Worker, task_id
 from runs.states import RunState, TaskState
 from tests import factories
 from tests.runs.processes import claimers, fire, results
@@ -65,7 +65,7 @@ def test_a_run_that_is_not_active_hands_out_nothing(alice: User, state: RunState
 def test_a_claim_passes_over_a_task_that_another_transaction_holds(alice: User) -> None:
     run, worker = factories.run(alice, 3), factories.worker(alice)
     with transaction.atomic():
-        moves.lock(run.id, moves.ONE, 0)
+        moves.lock(run.id, moves.ONE, task_id(run.id, 0))
         claimed = in_thread(lambda: queue.claim(run=run, worker=worker))
     assert [one.number for one in claimed] == [1]
     assert [one.number for one in queue.claim(run=run, worker=worker)] == [0]
