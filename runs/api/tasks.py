@@ -116,8 +116,6 @@ class TaskViewSet(FarmViewSet):
         `done` alone sets 100 %. `waiting` gives the task back, to be handed out again. A report
         for a task that has ended otherwise meanwhile is refused as `stale` and changes nothing.
         """
-        if noted_at_once(request, uuid, number):
-            return no_content()
         body = TaskInput(data=request.data)
         body.is_valid(raise_exception=True)
         run = reports.find_workable(request.user, uuid)
@@ -166,24 +164,6 @@ def worker_named(data: Any) -> str:
     body = ClaimInput(data=data)
     body.is_valid(raise_exception=True)
     return str(body.validated_data["worker_uuid"])
-
-
-def noted_at_once(request: Request, uuid: str, number: str) -> bool:
-    """Note plain progress of a computing task without the detour over a serializer.
-
-    This is ten calls of twelve. Anything out of the ordinary, wrong input included, is left to
-    the ordinary way, which tells what is wrong.
-    """
-    data: Any = request.data
-    percent = data.get("percentCompleted")
-    if len(data) != 1 or type(percent) not in (int, float) or not 0 <= percent <= 100:
-        return False
-    if not number.isdecimal() or len(number) > 9:
-        return False
-    key = reports.parse_uuid(uuid)
-    return queue.note_progress(
-        user=request.user, run_uuid=key, number=int(number), percent=float(percent)
-    )
 
 
 def task_number(text: str, num_tasks: int) -> int:
