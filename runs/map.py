@@ -124,14 +124,14 @@ def picture(run: Run, kind: Kind, first: int, last: int, values: tuple[str, ...]
 
 EACH = """
 SELECT {text} FROM (
-    SELECT {code} AS code FROM runs_task{hosts} WHERE id BETWEEN %s AND %s
-    ORDER BY id
+    SELECT {code} AS code FROM runs_task{hosts} WHERE runs_task.id BETWEEN %s AND %s
+    ORDER BY runs_task.id
 ) AS cells
 """
 SEVERAL = """
 SELECT {text} FROM (
     SELECT MAX({code}) AS code FROM runs_task{hosts}
-    WHERE id BETWEEN %s AND %s
+    WHERE runs_task.id BETWEEN %s AND %s
     GROUP BY (number - %s) / %s ORDER BY (number - %s) / %s
 ) AS cells
 """
