@@ -69,7 +69,9 @@ def plain_progress(request: HttpRequest) -> float | None:
     if not 0 < int(meta.get("CONTENT_LENGTH") or 0) <= LONGEST:
         return None
     body = json.loads(request.body)
-    percent = body.get("percentCompleted") if isinstance(body, dict) and len(body) == 1 else None
+    percent: Any = (
+        body.get("percentCompleted") if isinstance(body, dict) and len(body) == 1 else None
+    )
     if type(percent) not in (int, float) or not 0 <= percent <= 100:
         return None
     return float(percent)

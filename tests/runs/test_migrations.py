@@ -1,8 +1,14 @@
 """The migrations: complete, reversible, and PostgreSQL's storage as designed."""
 
 import pytest
+from django.contrib.auth.models import User
 from django.core.management import call_command
-from django.db import connection
+from django.db import connection, transaction
+from django.db.migrations.executor import MigrationExecutor
+
+from runs import queue
+from runs.models import Run, Task, task_id
+from tests import factories
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -21,6 +27,27 @@ def test_they_can_be_taken_back_and_applied_again() -> None:
         call_command("migrate", verbosity=0)
 
 
+def test_tasks_keep_their_run_and_number_when_their_ids_change(alice: User) -> None:
+    old = [("runs", "0005_event_by_kind")]
+    try:
+        executor = MigrationExecutor(connection)
+        executor.migrate(old)
+        apps = executor.loader.project_state(old).apps
+        owner = apps.get_model("auth", "User").objects.get(username="alice")
+        runs = [
+            apps.get_model("runs", "Run").objects.create(owner=owner, num_tasks=2) for _ in range(2)
+        ]
+        for number in (0, 1):
+            for run in runs:
+                apps.get_model("runs", "Task").objects.create(run=run, number=number)
+    finally:
+        call_command("migrate", verbosity=0)
+    for run in runs:
+        kept = Task.objects.filter(run_id=run.id).order_by("id").values_list("id", "number")
+        assert list(kept) == [(task_id(run.id, number), number) for number in (0, 1)]
+    assert len(queue.claim(run=Run.objects.get(pk=runs[0].id), worker=factories.worker(alice))) == 1
+
+
 @pytest.mark.postgresql
 def test_hot_tables_leave_room_for_updates_and_are_vacuumed_early() -> None:
     with connection.cursor() as cursor:
@@ -33,17 +60,12 @@ def test_hot_tables_leave_room_for_updates_and_are_vacuumed_early() -> None:
 
 
 @pytest.mark.postgresql
-def test_a_progress_update_touches_no_index(alice: object) -> None:
+def test_a_progress_update_touches_no_index(alice: User) -> None:
     """HOT: the row is updated in place, so that ten updates a task cost the indexes nothing."""
-    from runs import queue
-    from tests import factories
-
-    run, worker = factories.run(alice, 5), factories.worker(alice)  # type: ignore[arg-type]
+    run, worker = factories.run(alice, 5), factories.worker(alice)
     queue.claim(run=run, worker=worker)
     with connection.cursor() as cursor:
         query = "SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_xact_user_tables WHERE relname = %s"
-        from django.db import transaction
-
         with transaction.atomic():
             cursor.execute(query, ["runs_task"])
             before = cursor.fetchone()

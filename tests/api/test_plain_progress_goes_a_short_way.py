@@ -1,0 +1,97 @@
+"""Plain progress has a way of its own; whichever way a report goes, the answer is the same."""
+
+import base64
+from collections.abc import Callable
+
+import pytest
+from django.contrib.auth.models import User
+from django.db import connection
+from django.http import HttpResponse
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+
+from accounts import verdicts
+from runs import queue
+from runs.models import Run
+from tests import factories
+
+pytestmark = pytest.mark.django_db
+Put = Callable[..., HttpResponse]
+BASIC = "Basic " + base64.b64encode(f"alice:{factories.PASSWORD}".encode()).decode()
+
+
+@pytest.fixture
+def run(alice: User) -> Run:
+    """A run of alice's whose first task computes."""
+    run = factories.run(alice, 5)
+    queue.claim(run=run, worker=factories.worker(alice))
+    return run
+
+
+@pytest.fixture
+def put(run: Run) -> Put:
+    """Sends a body for a task as alice."""
+
+    def send(body: str, number: str = "0", uuid: str = "", **headers: str) -> HttpResponse:
+        return Client().put(
+            f"/api/runs/{uuid or run.uuid.hex}/tasks/{number}", body, "application/json",
+            headers={"Authorization": BASIC, **headers},
+        )  # fmt: skip
+
+    return send
+
+
+def as_it_stands(run: Run) -> list[tuple[object, ...]]:
+    """The run's tasks."""
+    return list(run.tasks.order_by("number").values_list("number", "state", "percent", "attempt"))
+
+
+def test_it_costs_one_statement(put: Put, run: Run) -> None:
+    put('{"percentCompleted": 1}')  # lets her in
+    with CaptureQueriesContext(connection) as seen:
+        answer = put('{"percentCompleted": 42.5}')
+    assert (answer.status_code, answer.content, len(seen)) == (204, b"", 1)
+    assert run.tasks.get(number=0).percent == 42.5
+
+
+@pytest.mark.parametrize(
+    ("body", "number", "uuid"),
+    [
+        ('{"percentCompleted": 7}', "0", ""), ('{"percentCompleted": 7}', "1", ""),
+        ('{"percentCompleted": 7}', "5", ""), ('{"percentCompleted": 7}', "-1", ""),
+        ('{"percentCompleted": 7}', "9" * 30, ""), ('{"percentCompleted": 7}', "0", "0" * 32),
+        ('{"percentCompleted": 7}', "0", "nonsense"), ('{"percentCompleted": 101}', "0", ""),
+        ('{"percentCompleted": NaN}', "0", ""), ('{"percentCompleted": true}', "0", ""),
+        ('{"percentCompleted": "7"}', "0", ""), ('{"percentCompleted": 1e400}', "0", ""),
+        ('{"percentCompleted": null}', "0", ""), ('{"percent": 7}', "0", ""), ("{}", "0", ""),
+        ("[7]", "0", ""), ("7", "0", ""), ("no JSON", "0", ""), ("", "0", ""),
+        ("[" * 150, "0", ""), ('{"percentCompleted": 7, "status": "done"}', "0", ""),
+    ],
+)  # fmt: skip
+def test_the_answer_is_that_of_the_ordinary_way(
+    put: Put, run: Run, body: str, number: str, uuid: str
+) -> None:
+    put('{"percentCompleted": 1}')
+    short = put(body, number, uuid)
+    after = as_it_stands(run)
+    put('{"percentCompleted": 1}')
+    verdicts.forget_all()
+    ordinary = put(body, number, uuid)
+    assert (short.status_code, short.content) == (ordinary.status_code, ordinary.content)
+    assert as_it_stands(run) == after
+
+
+@pytest.mark.parametrize("header", ["", "Basic nonsense", "Bearer nonsense"])
+def test_nobody_is_let_in_who_was_not_let_in_before(put: Put, run: Run, header: str) -> None:
+    put('{"percentCompleted": 1}')
+    assert put('{"percentCompleted": 2}', Authorization=header).status_code == 401
+    assert run.tasks.get(number=0).percent == 1
+
+
+def test_others_cannot_report(put: Put, run: Run) -> None:
+    put('{"percentCompleted": 1}')
+    factories.user("mallory")
+    other = "Basic " + base64.b64encode(f"mallory:{factories.PASSWORD}".encode()).decode()
+    for _ in range(2):
+        assert put('{"percentCompleted": 2}', Authorization=other).status_code == 404
+    assert run.tasks.get(number=0).percent == 1
