@@ -1,4 +1,4 @@
-"""What a pod of ``deploy/kubernetes`` runs, with what its secret holds, ended as a node is drained."""
+"""What a pod of ``deploy/kubernetes`` runs, with what its secret holds, ended like on a drain."""
 
 import os
 import signal
