@@ -42,7 +42,7 @@ def database(folder: Path) -> Iterator[str]:
         yield f"sqlite:///{folder / 'farm.sqlite3'}"
         return
     host = connection.get_connection_params()["host"]
-    name = f"test_cli_{os.getpid()}"
+    name = f"test_cli_{os.getpid()}_{folder.name.lower()}"  # one per package that has a farm
     system = psycopg2.connect(host=host, user="postgres", dbname="postgres")
     system.autocommit = True
     with closing(system), system.cursor() as cursor:

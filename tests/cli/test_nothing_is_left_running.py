@@ -53,6 +53,35 @@ def test_a_signal_ends_all_groups_and_gives_their_tasks_back(
     assert {row["outcome"] for row in run.attempts()} == {"released"}
 
 
+@pytest.mark.parametrize("on_signal", ["release", "finish"])
+def test_commands_that_a_batch_system_ends_before_the_farmer_have_not_failed(
+    start: Start, farm: Farm, on_signal: str
+) -> None:
+    quick = "echo $$ > pids_$TASKFARM_TASK.part; mv pids_$TASKFARM_TASK.part pids_$TASKFARM_TASK; "
+    run = farm.create_run(inputs=[quick + "sleep 1000", quick + "trap 'exit 143' TERM; sleep 1000"])
+    farmer = start("work", run.uuid, "--proc", 2, "--on-signal", on_signal)
+    until(both_begun)
+    for file in ("pids_0", "pids_1"):
+        os.killpg(int(Path(file).read_text()), signal.SIGTERM)
+    until(lambda: not alive("pids_0") and not alive("pids_1"))
+    farmer.send_signal(signal.SIGTERM)
+    _, err = farmer.communicate(timeout=60)
+    assert farmer.returncode == 143, err
+    assert counts(run) == {"waiting": 2}
+    assert {row["outcome"] for row in run.attempts()} == {"released"}
+
+
+def test_a_command_that_is_ended_by_somebody_else_has_failed(
+    process: Callable[..., Said], farm: Farm
+) -> None:
+    run = farm.create_run(inputs=["kill -TERM $$", "exit 143", "true"])
+    assert process("work", run.uuid, "--proc", 1).code == 0
+    assert counts(run) == {"done": 1, "failed": 2}
+    said = {row["task"]: row["error"] for row in run.attempts() if row["outcome"] == "failed"}
+    assert said[0].endswith("killed by SIGTERM")
+    assert "exit code 143" in said[1]
+
+
 def test_a_farm_ends_in_time(start: Start, farm: Farm) -> None:
     run = farm.create_run(inputs=[STUBBORN, STUBBORN])
     farmer = start("work", run.uuid, "--proc", 2, "--grace", 0.5, "--timeout", 3)

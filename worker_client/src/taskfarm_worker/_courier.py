@@ -64,8 +64,12 @@ MOST_REPORTS = 5000
 MOST_BYTES = 4 * 2**20
 """What one exchange carries; half of what a server takes by default."""
 
-LABELS = ("SLURM_JOB_ID", "SLURM_ARRAY_JOB_ID", "SLURM_ARRAY_TASK_ID", "PBS_JOBID", "LSB_JOBID")
-"""Variables of batch systems that tell where a worker belongs."""
+LABELS = (
+    "SLURM_JOB_ID", "SLURM_ARRAY_JOB_ID", "SLURM_ARRAY_TASK_ID", "SLURMD_NODENAME",
+    "PBS_JOBID", "PBS_ARRAY_INDEX", "LSB_JOBID", "LSB_JOBINDEX", "FLUX_JOB_ID",
+    "KUBERNETES_JOB", "KUBERNETES_NODE", "JOB_COMPLETION_INDEX",
+)  # fmt: skip
+"""Variables that tell to which job of a batch system a worker belongs, and on which node it is."""
 
 STUCK = 30.0
 """Seconds in one task after which the tasks kept ahead are given back for others to do."""

@@ -73,7 +73,10 @@ def slurm(batch: Batch) -> str:
         f"#SBATCH --cpus-per-task={batch.proc}",
         f"#SBATCH --time={clock(batch.seconds)}",
         f"#SBATCH --signal=B:USR1@{warning}",
+        "#SBATCH --requeue",
+        *(["#SBATCH --no-kill"] if several else []),
         f"#SBATCH --output={batch.folder}/slurm-%j.out",
+        "#SBATCH --open-mode=append",
         *(f"#SBATCH --{name}={value}" for name, value in more.items() if value is not None),
         "",
     ]

@@ -18,6 +18,9 @@ from .._reports import Key, Told
 MOST_LOG = 64 * 1024
 """Bytes at the end of a log that the server gets; the whole log stays in the working folder."""
 
+STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1)
+"""Signals that end a farmer."""
+
 SAID = 5
 """Last lines of the log that stand in the error of a failed task."""
 
@@ -36,11 +39,13 @@ class Usage:
         code: its exit code; negative: the number of the signal that ended it.
         cpu: seconds of processor time, children that it has waited for included.
         memory: bytes at its peak; None where it was less than the farmer's own, which hides it.
+        ended: when, by the monotonic clock.
     """
 
     code: int
     cpu: float = 0.0
     memory: int | None = None
+    ended: float = 0.0
 
 
 @dataclass
@@ -155,7 +160,19 @@ def usage(status: int, used: resource.struct_rusage, floor: int) -> Usage:
     """
     code = os.waitstatus_to_exitcode(status)
     memory = used.ru_maxrss * MEMORY_UNIT if used.ru_maxrss > floor else None
-    return Usage(code, used.ru_utime + used.ru_stime, memory)
+    return Usage(code, used.ru_utime + used.ru_stime, memory, time.monotonic())
+
+
+def signalled(code: int) -> bool:
+    """Tell whether a command may have been ended by one of the signals that end a farmer.
+
+    Args:
+        code: its exit code; a shell and many others make 128 and the signal's number of it.
+
+    Returns:
+        whether it looks like that.
+    """
+    return -code in STOPPING or code - 128 in STOPPING
 
 
 def success(child: Child, used: Usage, now: float) -> Told:

@@ -35,12 +35,14 @@ from .workdir import Workdir
 
 log = logging.getLogger("taskfarm_worker")
 
-STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1)
 TICK = 1.0
 """Seconds between looks at clocks and logs."""
 
 AFTER_KILL = 2.0
 """Seconds for which the end of a killed group is waited for."""
+
+ECHO = 1.0
+"""Seconds within which the signal that has ended a command may reach the farmer, too."""
 
 
 @dataclass(frozen=True)
@@ -156,6 +158,7 @@ class Farmer:
             if not self._running and not self._lingering and self._nothing_to_come():
                 return
             self._wait()
+            self._obey()  # first: who has ended by the same signal as we do has not failed
             self._reap()
             now = time.monotonic()
             if now - self._ticked >= TICK or self._signals:
@@ -188,9 +191,10 @@ class Farmer:
         for one in list(self._running.values()):
             self._look_at(one, now)
         for one, used in list(self._lingering):
-            if now >= one.kill_at:
+            if one.ending and now >= one.kill_at:
                 one.signal(signal.SIGKILL)
-            if not _alive(one.pid) or now >= one.kill_at + AFTER_KILL:
+            gone = bool(one.ending) and not _alive(one.pid)
+            if gone or now >= one.kill_at + (AFTER_KILL if one.ending else 0.0):
                 self._lingering.remove((one, used))
                 self._ended(one, used)
 
@@ -282,20 +286,26 @@ class Farmer:
                 self._left_behind(one, children.usage(status, used, floor))
 
     def _left_behind(self, one: Child, used: Usage) -> None:
-        """A command that was ended is over when its whole group is."""
+        """A command that was ended is over when its whole group is.
+
+        Batch systems signal all processes of a job, its commands often before the farmer. So one
+        that such a signal has ended waits for a moment: if ours follows, it has not failed.
+        """
         if one.ending and _alive(one.pid):
+            self._lingering.append((one, used))
+        elif used.code and not one.ending and children.signalled(used.code):
+            one.kill_at = time.monotonic() + ECHO
             self._lingering.append((one, used))
         else:
             self._ended(one, used)
 
     def _ended(self, one: Child, used: Usage) -> None:
         """Report a command, and free its place."""
-        now = time.monotonic()
         try:
-            self._report(one, used, now)
+            self._report(one, used, used.ended)
         finally:
             os.close(one.log)
-        seconds = now - one.began
+        seconds = used.ended - one.began
         self._free.append(one.slot)
         self._ends = True
         self.courier.durations.note(seconds / self.job.proc)
@@ -330,8 +340,7 @@ class Farmer:
         self.stopped = self.stopped or why
         self.courier.stop()
         if release:
-            for one in self._running.values():
-                one.end("released", self.job.grace)
+            self._release()
 
     def _obey(self) -> None:
         """Do what signals ask for."""
@@ -341,12 +350,18 @@ class Farmer:
             self.signal = self.signal or number
             finish = self.job.on_signal == "finish" and first
             self._stop(f"it got {signal.Signals(number).name}", release=not finish)
+            for one, _ in self._lingering:
+                one.end("released", self.job.grace)
             self.courier.hurry()
+
+    def _release(self) -> None:
+        """End what is running; its tasks are given back."""
+        for one in self._running.values():
+            one.end("released", self.job.grace)
 
     def _end_all(self) -> None:
         """Leave nothing running, whatever has gone wrong."""
-        for one in self._running.values():
-            one.end("released", self.job.grace)
+        self._release()
         while self._running or self._lingering:
             self._wait()
             self._reap()
@@ -381,7 +396,7 @@ class Farmer:
     def _handling(self) -> Iterator[None]:
         """Hear of signals and of commands that end; both wake the loop."""
         # What is ignored stays ignored: SIGHUP below nohup, SIGINT in the background of a script.
-        heard = [one for one in STOPPING if signal.getsignal(one) != signal.SIG_IGN]
+        heard = [one for one in children.STOPPING if signal.getsignal(one) != signal.SIG_IGN]
         old = {number: signal.signal(number, self._on_signal) for number in heard}
         child = signal.signal(signal.SIGCHLD, _nothing)
         wakeup = signal.set_wakeup_fd(self._wake_write, warn_on_full_buffer=False)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import importlib
+import io
 import math
 import time
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 from .._errors import InvalidArgumentError, TaskFarmError
@@ -15,6 +17,10 @@ from .batch import Batch
 
 TOO_SOON = 60.0
 """Seconds: a job that fails within them has not really started."""
+
+TRAP = "trap : TERM INT USR1  # whose job this is hears of these, too, and is waited for\n"
+"""A shell that a batch system ends takes its whole job with it, before the farmer has given its
+tasks back. What it starts is not concerned: a trap that does something is not passed on."""
 
 MOST_FAILED = 3
 """Jobs that failed to start, one after the other, after which no more are submitted."""
@@ -40,6 +46,8 @@ class Launcher:
                 f"PSI/J knows no executor {executor!r}: {', '.join(sorted(names))}."
             )
         self._executor = self._psij.JobExecutor.get_instance(executor)
+        if hasattr(self._executor, "generate_submit_script"):
+            self._executor.generate_submit_script = patient(self._executor.generate_submit_script)
         self._name = executor
         self._batch = batch
         self._jobs: list[tuple[Any, float]] = []
@@ -58,6 +66,8 @@ class Launcher:
         batch, psij = self._batch, self._psij
         words = batch.timed
         custom = {f"{self._name}.{name}": value for name, value in batch.more.items()}
+        before = Path(batch.folder, "before-launch.sh")
+        before.write_text(TRAP, "utf-8")
         spec = psij.JobSpec(
             executable=words[0], arguments=words[1:], name=batch.name,
             stdout_path=f"{batch.folder}/job-{len(self._jobs)}.out",
@@ -69,7 +79,7 @@ class Launcher:
                 duration=timedelta(seconds=batch.seconds), queue_name=batch.queue,
                 account=batch.account, custom_attributes=custom or None,
             ),
-            launcher="single" if batch.nodes == 1 else "multiple",
+            launcher="single" if batch.nodes == 1 else "multiple", pre_launch=before,
         )  # fmt: skip
         if batch.nodes > 1 and self._name == "slurm":
             spec.launcher = "srun"
@@ -112,6 +122,28 @@ class Launcher:
             self.failed += 1
         else:
             self.failed = 0
+
+
+def patient(write: Callable[[Any, Any, Any], None]) -> Callable[[Any, Any, Any], None]:
+    """Have the shell of a batch job outlive the signals that end its farmer.
+
+    Args:
+        write: PSI/J's function that writes the script of a job into a file.
+
+    Returns:
+        such a function.
+    """
+
+    def written(job: Any, context: Any, file: Any) -> None:  # noqa: ANN401  # PSI/J has no types
+        text = io.StringIO()
+        write(job, context, text)
+        lines = text.getvalue().splitlines(keepends=True)
+        # Behind the last option of the batch system, which no command may precede.
+        last = max(place for place, line in enumerate(lines) if line.startswith("#"))
+        lines.insert(last + 1, TRAP)
+        file.writelines(lines)
+
+    return written
 
 
 def wanted(progress: Progress, proc: int, least: int, most: int) -> int:

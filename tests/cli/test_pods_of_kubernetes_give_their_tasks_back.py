@@ -1,0 +1,52 @@
+"""What a pod of ``deploy/kubernetes`` runs, with what its secret holds, ended like on a drain."""
+
+import os
+import signal
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+from taskfarm_worker import Farm
+
+from tests import factories
+from tests.cli.conftest import counts, until
+from tests.server import ROOT, Server
+
+JOB = ROOT / "deploy" / "kubernetes" / "job.yaml"
+
+
+def test_a_pod_that_is_evicted_gives_its_tasks_back(
+    start: Callable[..., "subprocess.Popen[str]"], farm: Farm, farm_server: Server
+) -> None:
+    run = farm.create_run(inputs=["touch begun_$TASKFARM_TASK; sleep 1000"] * 4)
+    pod = yaml.safe_load(JOB.read_text().replace("RUN", run.uuid))["spec"]["template"]["spec"]
+    (farmer,) = pod["containers"]
+    words = ["w" if one == "/work/run" else one for one in farmer["args"]]
+    secret = {
+        "TASKFARM_URL": farm_server.url,
+        "TASKFARM_USER": "alice",
+        "TASKFARM_PASSWORD": factories.PASSWORD,
+        "TASKFARM_CONFIG": os.devnull,
+    }
+    running = start(*words, env={**os.environ, **secret})
+    until(lambda: len(list(Path().glob("begun_*"))) == 4)
+    running.send_signal(signal.SIGTERM)
+    _, err = running.communicate(timeout=pod["terminationGracePeriodSeconds"])
+    assert running.returncode == 143, err
+    assert counts(run) == {"waiting": 4}
+    assert {row["outcome"] for row in run.attempts()} == {"released"}
+
+
+@pytest.mark.once
+def test_a_pod_knows_its_job_and_node() -> None:
+    pod = yaml.safe_load(JOB.read_text())["spec"]["template"]["spec"]
+    fields = {
+        one["name"]: one["valueFrom"]["fieldRef"]["fieldPath"]
+        for one in pod["containers"][0]["env"]
+    }
+    assert fields == {
+        "KUBERNETES_JOB": "metadata.labels['batch.kubernetes.io/job-name']",
+        "KUBERNETES_NODE": "spec.nodeName",
+    }
