@@ -4,6 +4,7 @@ Each change is a guarded UPDATE of the run's row and an event that tells who, wh
 tasks; zero rows mean that the run is not in a state from which the change exists.
 """
 
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -11,7 +12,7 @@ from django.db import transaction
 from django.db.models.functions import Coalesce, Now
 
 from runs import events, moves, policy, reports, tallies
-from runs.errors import StateConflict
+from runs.errors import Conflict, StateConflict
 from runs.models import Run, RunEvent
 from runs.pieces import PIECE
 from runs.retrying import rerun_on_conflict
@@ -148,11 +149,27 @@ def _cancel_some(run: Run, state: TaskState, why: str) -> tuple[int, int]:
     return len(found), len(rows)
 
 
-def change_policy(*, run: Run, who: str, why: str = "", **options: Any) -> dict[str, Any]:
+def change_policy(
+    *,
+    run: Run,
+    who: str,
+    why: str = "",
+    seen: Mapping[str, Any] | None = None,
+    **options: Any,
+) -> dict[str, Any]:
     """Change options of the run's policy; answers what they were before.
+
+    Args:
+        run: whose.
+        who: who wants it.
+        why: the reason, kept with the event.
+        seen: what the options were when somebody decided to change them; where one is not that
+            any more, nothing is changed. Without it the last one wins.
+        options: the new values by field name.
 
     Raises:
         InvalidInput: an option does not exist, or cannot have the value.
+        Conflict: somebody else has changed one of them since it was seen.
     """
     kept = policy.check(options)
     if "canary_tasks" in kept:
@@ -161,13 +178,24 @@ def change_policy(*, run: Run, who: str, why: str = "", **options: Any) -> dict[
         before = Run.objects.filter(pk=run.pk).values(*kept).get() if kept else {}
         changed = {name: value for name, value in kept.items() if before[name] != value}
         if changed:
-            Run.objects.filter(pk=run.pk).update(**changed)
+            _write_policy(run, changed, seen or {})
             told = {name: [str(before[name]), str(value)] for name, value in changed.items()}
             events.record(run, "policy", who=who, why=why, details={"changed": told})
     for name, value in kept.items():
         setattr(run, name, value)
     enforce_policy(run, failed=True)
     return before
+
+
+def _write_policy(run: Run, changed: dict[str, Any], seen: Mapping[str, Any]) -> None:
+    """Write options, unless one of them is not what was seen.
+
+    Raises:
+        Conflict: one of them is not.
+    """
+    guard = {name: seen[name] for name in changed if name in seen}
+    if not Run.objects.filter(pk=run.pk, **guard).update(**changed):
+        raise Conflict("Somebody else has changed the policy meanwhile. Nothing was changed.")
 
 
 def enforce_policy(run: Run, *, failed: bool) -> None:
