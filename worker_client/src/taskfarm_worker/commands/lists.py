@@ -6,7 +6,8 @@ import csv
 import hashlib
 import json
 import sys
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TextIO
 
@@ -97,10 +98,9 @@ def _parse(file: TextIO, form: str, path: str) -> Iterator[Json]:
 def _rows(file: TextIO, path: str) -> Iterator[dict[str, str]]:
     """The rows of a table with a head."""
     reader = csv.DictReader(file, strict=True)
-    head = reader.fieldnames or []
-    if not head or len(set(head)) < len(head) or "" in head:
-        raise InvalidArgumentError(f"The first line of {path} must name its columns, each once.")
     try:
+        head = reader.fieldnames or []
+        _check_head(head, path)
         for row in reader:
             if None in row or None in row.values():
                 raise InvalidArgumentError(
@@ -108,7 +108,18 @@ def _rows(file: TextIO, path: str) -> Iterator[dict[str, str]]:
                 )
             yield row
     except csv.Error as error:
-        raise InvalidArgumentError(f"{path}, line {reader.line_num}: {error}.") from None
+        line = reader.reader.line_num
+        raise InvalidArgumentError(f"{path}, line {line}: {error}.") from None
+
+
+def _check_head(head: Sequence[str], path: str) -> None:
+    """Refuse a head that names a column twice, or not at all."""
+    must = f"The first line of {path} must name its columns, each once"
+    if not head or "" in head:
+        raise InvalidArgumentError(f"{must}.")
+    doubled = next((name for name, times in Counter(head).items() if times > 1), None)
+    if doubled is not None:
+        raise InvalidArgumentError(f"{must}: {doubled!r} stands there more than once.")
 
 
 def _values(file: TextIO, path: str) -> Iterator[Json]:
