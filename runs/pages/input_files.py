@@ -29,13 +29,26 @@ def lines_of(file: Any, name: str) -> Iterator[bytes]:
         return
     text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
     try:
-        rows = csv_rows(text) if ending.endswith(".csv") else plain_lines(text)
+        lines = text_lines(text)
+        rows = csv_rows(lines) if ending.endswith(".csv") else plain_lines(lines)
         for row in rows:
             yield json.dumps(row, ensure_ascii=False).encode() + b"\n"
     except UnicodeError as error:
         raise refusal(f"The file is not UTF-8: {error}") from None
     finally:
         text.detach()
+
+
+def text_lines(text: Iterable[str]) -> Iterator[str]:
+    """The lines of a file that is text.
+
+    Raises:
+        InvalidInput: a line has a NUL, which no command and no file name can have.
+    """
+    for number, line in enumerate(text, 1):
+        if "\x00" in line:
+            raise refusal(f"Line {number} has a NUL. If the file is in UTF-16, save it as UTF-8.")
+        yield line
 
 
 def plain_lines(text: Iterable[str]) -> Iterator[str]:

@@ -88,14 +88,24 @@ def digest(tasks: Iterable[Json]) -> str:
 
 def _parse(file: TextIO, form: str, path: str) -> Iterator[Json]:
     if form == "lines":
-        yield from commands(file)
+        yield from commands(_text(file, path))
     elif form == "csv":
-        yield from _rows(file, path)
+        yield from _rows(_text(file, path), path)
     else:
         yield from _values(file, path)
 
 
-def _rows(file: TextIO, path: str) -> Iterator[dict[str, str]]:
+def _text(file: TextIO, path: str) -> Iterator[str]:
+    """The lines of a file that has no NUL in it, as no argument of a command can have one."""
+    for index, line in enumerate(file, 1):
+        if "\0" in line:
+            raise InvalidArgumentError(
+                f"{path}, line {index}: it has a NUL. If the file is in UTF-16, save it as UTF-8."
+            )
+        yield line
+
+
+def _rows(file: Iterable[str], path: str) -> Iterator[dict[str, str]]:
     """The rows of a table with a head."""
     reader = csv.DictReader(file, strict=True)
     try:
