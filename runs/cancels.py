@@ -19,7 +19,11 @@ def cancel_selected(*, run: Run, selection: Selection, by: str, why: str = "") -
 
     Returns:
         How many tasks were cancelled.
+
+    Raises:
+        InvalidInput: the selection has numbers that are none of the run's.
     """
+    selection.check_numbers(run.num_tasks)
     states = tuple(state for state in selection.states or OPEN_STATES if state in OPEN_STATES)
     reason = f"cancelled by {by}"
     work = list(pieces(run, states, selection)) if states else []

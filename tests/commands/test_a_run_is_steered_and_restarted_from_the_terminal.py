@@ -113,6 +113,8 @@ def test_restart_of_what_was_not_heard_of_for_long(run: Run) -> None:
     [
         (["--tasks", "9-0"], "runs backwards"),
         (["--tasks", "all"], "no list of numbers"),
+        (["--tasks", "0-5,20"], "no task 20: the run has 20 tasks, 0-19"),
+        (["--tasks", "0-99"], "no task 99: the run has 20 tasks, 0-19"),
         (["--state", "asleep"], "invalid choice"),
         (["--error", "KeyError"], "invalid int"),
         (["--older-than", "2"], "no span of time"),

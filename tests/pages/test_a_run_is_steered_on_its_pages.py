@@ -108,7 +108,9 @@ def test_some_tasks_are_cancelled_and_the_run_goes_on(alice, run, visit, answer)
     factories.check_books(run)
 
 
-@pytest.mark.parametrize("query", ["state=blub", "tasks=x", "tasks=9-1", "error=x", "host=%00"])
+@pytest.mark.parametrize(
+    "query", ["state=blub", "tasks=x", "tasks=9-1", "error=x", "host=%00", "tasks=0-5,10", "tasks=0-99"]
+)
 def test_a_selection_that_makes_no_sense_changes_nothing(alice, run, visit, answer, query):
     client, before = visit(alice), states(run)
     response = client.get(f"/runs/{run.uuid.hex}/restart?{query}")
