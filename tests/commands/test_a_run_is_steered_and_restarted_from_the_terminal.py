@@ -142,6 +142,21 @@ def test_undo_puts_back_what_nothing_has_moved_since(run: Run) -> None:
     factories.check_books(run)
 
 
+def test_undo_of_the_last_restart_alone_names_those_before_it(run: Run) -> None:
+    uuid = run.uuid.hex
+    manage("restart", uuid, "--tasks", "5")
+    with pytest.raises(CommandError) as alone:
+        manage("undo", uuid)
+    assert "--event" not in str(alone.value)
+    manage("restart", uuid, "--tasks", "6-7")
+    manage("restart", uuid, "--tasks", "8")
+    first, before, last = run.events.order_by("id").values_list("pk", flat=True)
+    told = rf"only a restart of more.*last restart, {last}; --event.*{before} of 2 tasks, {first} "
+    with pytest.raises(CommandError, match=told):
+        manage("undo", uuid)
+    assert "Put 2 restarted tasks" in manage("undo", uuid, "--event", str(before))
+
+
 def test_undo_finds_an_older_restart_by_its_id_and_refuses_what_is_none(run: Run) -> None:
     uuid = run.uuid.hex
     with pytest.raises(CommandError, match="No tasks of tiles have ever been restarted"):
