@@ -29,10 +29,20 @@ PIECES = 4
 def pause(*, run: Run, who: str = events.POLICY, why: str = "") -> None:
     """Hand out nothing more until somebody resumes it; reports still count.
 
+    A person pauses no finished run, unless it is open and may be given more tasks: it would be
+    shown as finished all the same, and hand out nothing after its next restart.
+
     Raises:
-        StateConflict: it is not active.
+        StateConflict: it is not active, or it is finished.
     """
+    if run.state == RunState.ACTIVE and who != events.POLICY and _is_finished(run):
+        raise StateConflict("The run is finished, so there is nothing to pause.")
     _set_state(run, RunState.PAUSED, {RunState.ACTIVE}, "pause", who, why)
+
+
+def _is_finished(run: Run) -> bool:
+    """Whether nothing waits or computes, and nothing will unless somebody restarts tasks."""
+    return not run.open and tallies.read(run.id).over
 
 
 def resume(*, run: Run, who: str, why: str = "") -> None:

@@ -36,7 +36,10 @@ class SteeringViewSet(FarmViewSet):
         request=ReasonInput, responses={204: None}, examples=REASON,
     )  # fmt: skip
     def pause(self, request: Request, uuid: str) -> HttpResponse:
-        """Hand out nothing more until it is resumed; reports still count."""
+        """Hand out nothing more until it is resumed; reports still count.
+
+        A run that is finished is refused, unless it is open.
+        """
         run, who = reports.find_run(request.user, uuid), request.user.get_username()
         steering.pause(run=run, who=who, why=reason_of(request))
         return no_content()

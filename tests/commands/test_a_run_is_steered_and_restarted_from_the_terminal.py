@@ -64,6 +64,15 @@ def test_what_the_state_of_a_run_does_not_allow_is_refused(run: Run) -> None:
     assert not run.events.exists()
 
 
+def test_a_finished_run_is_not_paused(alice: User) -> None:
+    run = factories.run(alice, 2)
+    end(run, 0, 1)
+    with pytest.raises(CommandError, match="The run is finished, so there is nothing to pause"):
+        manage("pause", run.uuid.hex)
+    assert not run.events.exists()
+    assert Run.objects.get().state == "active"
+
+
 def test_the_way_back_from_cancel_is_the_one_that_it_tells(run: Run) -> None:
     told = manage("cancel", run.uuid.hex)
     words = told.split("manage.py ")[1].split()

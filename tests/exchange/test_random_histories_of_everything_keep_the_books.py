@@ -423,7 +423,7 @@ class WholeFarm(RuleBasedStateMachine):
     @rule(which=EITHER)
     def pause(self, which: int) -> None:
         run = self.runs[which]
-        allowed = run.state == "active"
+        allowed = run.state == "active" and not run.over_for_good
         self.expect(None if allowed else StateConflict, run, steering.pause, who="alice")
         run.state = "paused" if allowed else run.state
 
