@@ -155,7 +155,7 @@ class PolicyForm(PolicyFields):
         for name in overtaken:
             wanted = same_lines(self.data.get(name, ""))[:100]
             self.add_error(name, f"{OVERTAKEN} You wanted {wanted!r}; this is the present value.")
-        data = self.data.copy()
+        data = dict(self.data.items())
         for name in BY_FIELD:
             if not self.up_to_date(name, fresh):
                 value = fresh[name].value()
@@ -196,9 +196,7 @@ def write(form: PolicyForm, run: Run, who: str) -> bool:
         return False
     seen = {name: fresh.initial[name] for name in changed}
     try:
-        steering.change_policy(
-            run=run, who=who, why=form.cleaned_data["why"], seen=seen, **changed
-        )
+        steering.change_policy(run=run, who=who, why=form.cleaned_data["why"], seen=seen, **changed)
     except InvalidInput as refusal:
         form.refuse(refusal)
         return False

@@ -188,8 +188,15 @@ def test_a_restart_takes_a_selection(
 @pytest.mark.parametrize(
     "body",
     [
-        {"tasks": "a-b"}, {"tasks": "9-3"}, {"status": ["lost"]}, {"number": 3}, {"host": 1},
-        {"tasks": "0-99,200"}, {"tasks": "0-20"}, {"tasks": "0-19,20"}, {"tasks": "0,20"},
+        {"tasks": "a-b"},
+        {"tasks": "9-3"},
+        {"status": ["lost"]},
+        {"number": 3},
+        {"host": 1},
+        {"tasks": "0-99,200"},
+        {"tasks": "0-20"},
+        {"tasks": "0-19,20"},
+        {"tasks": "0,20"},
     ],
 )
 def test_a_selection_that_makes_no_sense_is_refused(
