@@ -12,6 +12,7 @@ from django.db import transaction
 from django.db.models.functions import Coalesce, Now
 
 from runs import events, moves, policy, reports, tallies
+from runs.cancels import OPEN_STATES, call_off
 from runs.errors import Conflict, StateConflict
 from runs.models import Run, RunEvent
 from runs.pieces import PIECE
@@ -19,7 +20,6 @@ from runs.retrying import rerun_on_conflict
 from runs.states import RunState, TaskState
 from runs.tallies import Counts
 
-OPEN_STATES = (TaskState.COMPUTING, TaskState.WAITING)
 EXPIRE_AT_ONCE = 10
 """Runs that one sweep closes; each has a first piece of its tasks cancelled."""
 PIECES = 4
@@ -153,10 +153,7 @@ def _cancel_some(run: Run, state: TaskState, why: str) -> tuple[int, int]:
         found = moves.lock(run.id, moves.SOME, run.id, state, PIECE)
         if not Run.objects.filter(pk=run.pk, state=RunState.CANCELLED).exists():
             return 0, 0
-        rows = [row for row in found if row.state in OPEN_STATES]
-        if rows:
-            tallies.add(run.id, moves.cancel(rows, why=why))
-    return len(found), len(rows)
+        return len(found), call_off(run, found, OPEN_STATES, why)
 
 
 def change_policy(
