@@ -11,6 +11,7 @@ def main() -> None:
     try:
         from django.core.exceptions import ImproperlyConfigured
         from django.core.management import execute_from_command_line
+        from django.db import InterfaceError, OperationalError
     except ImportError as error:
         raise SystemExit(
             "Django is not installed for this Python. Run 'make setup', then use .venv/bin/python."
@@ -20,6 +21,13 @@ def main() -> None:
         sys.stdout.flush()
     except ImproperlyConfigured as error:
         raise SystemExit(f"{error}") from None
+    except (InterfaceError, OperationalError) as error:
+        from taskfarm_site.databases import no_connection
+
+        told = no_connection(error)
+        if told is None or "--traceback" in sys.argv:
+            raise
+        raise SystemExit(told) from None
     except BrokenPipeError:  # the reader, `head` perhaps, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except KeyboardInterrupt:

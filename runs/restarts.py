@@ -52,13 +52,15 @@ def restart(
 
     Raises:
         StateConflict: the run's time is up, so that its policy would cancel them at once.
+        InvalidInput: the selection has numbers that are none of the run's.
     """
+    selection = selection or Selection()
+    selection.check_numbers(run.num_tasks)
     if run.expire_at is not None and run.expire_at <= database_now():
         raise StateConflict(
             f"The run's time was up at {run.expire_at:%Y-%m-%d %H:%M} UTC, so its tasks would be "
             "cancelled again at once: change its policy 'expireAt' first."
         )
-    selection = selection or Selection()
     states = selection.states or (tuple(TaskState) if everything else UNFINISHED)
     reason = f"restarted by {by}" if by else "restarted"
     reactivate(run)

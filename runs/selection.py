@@ -28,7 +28,8 @@ OLDER = "runs_task.updated < {long_ago}"
 class Selection:
     """Which tasks: every condition that is given must hold.
 
-    ``states``: empty means those that the operation is for; ``numbers``: inclusive ranges;
+    ``states``: empty means those that the operation is for; ``numbers``: inclusive ranges
+    in order;
     ``fingerprint``: of the error of the last attempt; ``host``: of its worker; ``older_than``:
     seconds since the last word on the task.
     """
@@ -45,6 +46,18 @@ class Selection:
         return bool(self.numbers) or any(
             one is not None for one in (self.fingerprint, self.host, self.older_than)
         )
+
+    def check_numbers(self, num_tasks: int) -> None:
+        """Refuse numbers that a run of so many tasks does not have: they are a mistake, as a rule.
+
+        Raises:
+            InvalidInput: there is one.
+        """
+        last = self.numbers[-1][1] if self.numbers else -1
+        if last >= num_tasks:
+            has = f"{num_tasks} tasks, 0-{num_tasks - 1}" if num_tasks else "no tasks"
+            reason = f"There is no task {last}: the run has {has}."
+            raise InvalidInput(reason, {"tasks": [reason]})
 
     def condition(self) -> tuple[str, list[Any]]:
         """What it adds to the condition of a piece, but for its numbers; with its values."""

@@ -4,6 +4,7 @@ Each change is a guarded UPDATE of the run's row and an event that tells who, wh
 tasks; zero rows mean that the run is not in a state from which the change exists.
 """
 
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -11,14 +12,14 @@ from django.db import transaction
 from django.db.models.functions import Coalesce, Now
 
 from runs import events, moves, policy, reports, tallies
-from runs.errors import StateConflict
+from runs.cancels import OPEN_STATES, call_off
+from runs.errors import Conflict, StateConflict
 from runs.models import Run, RunEvent
 from runs.pieces import PIECE
 from runs.retrying import rerun_on_conflict
 from runs.states import RunState, TaskState
 from runs.tallies import Counts
 
-OPEN_STATES = (TaskState.COMPUTING, TaskState.WAITING)
 EXPIRE_AT_ONCE = 10
 """Runs that one sweep closes; each has a first piece of its tasks cancelled."""
 PIECES = 4
@@ -28,10 +29,20 @@ PIECES = 4
 def pause(*, run: Run, who: str = events.POLICY, why: str = "") -> None:
     """Hand out nothing more until somebody resumes it; reports still count.
 
+    A person pauses no finished run, unless it is open and may be given more tasks: it would be
+    shown as finished all the same, and hand out nothing after its next restart.
+
     Raises:
-        StateConflict: it is not active.
+        StateConflict: it is not active, or it is finished.
     """
+    if run.state == RunState.ACTIVE and who != events.POLICY and _is_finished(run):
+        raise StateConflict("The run is finished, so there is nothing to pause.")
     _set_state(run, RunState.PAUSED, {RunState.ACTIVE}, "pause", who, why)
+
+
+def _is_finished(run: Run) -> bool:
+    """Whether nothing waits or computes, and nothing will unless somebody restarts tasks."""
+    return not run.open and tallies.read(run.id).over
 
 
 def resume(*, run: Run, who: str, why: str = "") -> None:
@@ -142,17 +153,30 @@ def _cancel_some(run: Run, state: TaskState, why: str) -> tuple[int, int]:
         found = moves.lock(run.id, moves.SOME, run.id, state, PIECE)
         if not Run.objects.filter(pk=run.pk, state=RunState.CANCELLED).exists():
             return 0, 0
-        rows = [row for row in found if row.state in OPEN_STATES]
-        if rows:
-            tallies.add(run.id, moves.cancel(rows, why=why))
-    return len(found), len(rows)
+        return len(found), call_off(run, found, OPEN_STATES, why)
 
 
-def change_policy(*, run: Run, who: str, why: str = "", **options: Any) -> dict[str, Any]:
+def change_policy(
+    *,
+    run: Run,
+    who: str,
+    why: str = "",
+    seen: Mapping[str, Any] | None = None,
+    **options: Any,
+) -> dict[str, Any]:
     """Change options of the run's policy; answers what they were before.
+
+    Args:
+        run: whose.
+        who: who wants it.
+        why: the reason, kept with the event.
+        seen: what the options were when somebody decided to change them; where one is not that
+            any more, nothing is changed. Without it the last one wins.
+        options: the new values by field name.
 
     Raises:
         InvalidInput: an option does not exist, or cannot have the value.
+        Conflict: somebody else has changed one of them since it was seen.
     """
     kept = policy.check(options)
     if "canary_tasks" in kept:
@@ -161,13 +185,24 @@ def change_policy(*, run: Run, who: str, why: str = "", **options: Any) -> dict[
         before = Run.objects.filter(pk=run.pk).values(*kept).get() if kept else {}
         changed = {name: value for name, value in kept.items() if before[name] != value}
         if changed:
-            Run.objects.filter(pk=run.pk).update(**changed)
+            _write_policy(run, changed, seen or {})
             told = {name: [str(before[name]), str(value)] for name, value in changed.items()}
             events.record(run, "policy", who=who, why=why, details={"changed": told})
     for name, value in kept.items():
         setattr(run, name, value)
     enforce_policy(run, failed=True)
     return before
+
+
+def _write_policy(run: Run, changed: dict[str, Any], seen: Mapping[str, Any]) -> None:
+    """Write options, unless one of them is not what was seen.
+
+    Raises:
+        Conflict: one of them is not.
+    """
+    guard = {name: seen[name] for name in changed if name in seen}
+    if not Run.objects.filter(pk=run.pk, **guard).update(**changed):
+        raise Conflict("Somebody else has changed the policy meanwhile. Nothing was changed.")
 
 
 def enforce_policy(run: Run, *, failed: bool) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
+from django.db import connection
 
 # WAL lets readers go on while one writes; IMMEDIATE takes the write lock at BEGIN, so that a claim
 # never reads what another claim is about to change; a waiting writer waits 30 s, then fails.
@@ -14,6 +15,8 @@ SQLITE_OPTIONS = {
     "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA cache_size=-65536;",
 }
 HELP = "Use sqlite:///path, postgresql://user:password@host/name or pgserver:///directory."
+
+OR_URL = "or set DATABASE_URL to another one."
 
 
 def database(url: str, *, default: Path) -> dict[str, Any]:
@@ -38,6 +41,36 @@ def database(url: str, *, default: Path) -> dict[str, Any]:
     if parts.scheme == "pgserver" and path.strip("/"):
         return pgserver(Path(path), dict(parse_qsl(parts.query)))
     raise ImproperlyConfigured(f"DATABASE_URL={redact(url)!r} is not understood. {HELP}")
+
+
+def no_connection(error: Exception) -> str | None:
+    """What to tell where no connection to the database came about, or it broke; else None.
+
+    Args:
+        error: as Django raised it, with the driver's error as its cause.
+    """
+    cause = error.__cause__
+    settings: dict[str, Any] = connection.settings_dict
+    if connection.vendor == "sqlite":
+        if not getattr(cause, "sqlite_errorname", "").startswith("SQLITE_CANTOPEN"):
+            return None
+        where, advice = f"file {settings['NAME']}", "See that its folder is there, and yours,"
+    else:
+        # What the server itself refuses has a code; 08 and 57P are the ends of connections.
+        if not (getattr(cause, "pgcode", None) or "08").startswith(("08", "57P")):
+            return None
+        where, advice = place(settings), "See that it runs and lets you in,"
+    lines = [line for line in str(error).splitlines() if line.strip() and line[0] != "\t"]
+    return f"No connection to the database {where}: {'; '.join(lines)}. {advice} {OR_URL}"
+
+
+def place(settings: dict[str, Any]) -> str:
+    """Where a PostgreSQL is, without its password."""
+    name, own = settings["NAME"], settings.get("PGSERVER")
+    if own:
+        return f"{name!r} in {own['directory']}"
+    port = f", port {settings['PORT']}" if settings["PORT"] else ""
+    return f"{name!r} at {settings['HOST'] or 'the local socket'}{port}"
 
 
 def redact(url: str) -> str:

@@ -1,7 +1,7 @@
 """Calls that steer a run and add to it."""
 
 from dataclasses import asdict
-from typing import Any
+from typing import Any, TypedDict
 
 from django.http import HttpResponse
 from drf_spectacular.types import OpenApiTypes
@@ -16,16 +16,32 @@ from runs.api.schema import EVENT, RUN, TASK
 from runs.api.serializers import Touched
 from runs.api.shapes import Appended, AppendInput, EventList, ExplanationOutput, ReasonInput
 from runs.api.tasks import task_number
+from runs.models import Run
 
 REASON = [OpenApiExample("With a reason", value={"reason": "wrong input"}, request_only=True)]
 MOST_EVENTS = 1000
 
 
-def reason_of(request: Request) -> str:
-    """The reason in a body; empty where there is none."""
+class Order(TypedDict):
+    """What a call wants done: to which run, who wants it, and why."""
+
+    run: Run
+    who: str
+    why: str
+
+
+def order_of(request: Request, uuid: str) -> Order:
+    """The order of a call whose body may give a reason.
+
+    Raises:
+        RunNotFound: there is no such run that the caller may see.
+        ValidationError: the body is something else.
+    """
+    run = reports.find_run(request.user, uuid)
     body = ReasonInput(data=request.data)
     body.is_valid(raise_exception=True)
-    return str(body.validated_data.get("reason", ""))
+    why = str(body.validated_data.get("reason", ""))
+    return Order(run=run, who=request.user.get_username(), why=why)
 
 
 class SteeringViewSet(FarmViewSet):
@@ -36,9 +52,11 @@ class SteeringViewSet(FarmViewSet):
         request=ReasonInput, responses={204: None}, examples=REASON,
     )  # fmt: skip
     def pause(self, request: Request, uuid: str) -> HttpResponse:
-        """Hand out nothing more until it is resumed; reports still count."""
-        run, who = reports.find_run(request.user, uuid), request.user.get_username()
-        steering.pause(run=run, who=who, why=reason_of(request))
+        """Hand out nothing more until it is resumed; reports still count.
+
+        A run that is finished is refused, unless it is open.
+        """
+        steering.pause(**order_of(request, uuid))
         return no_content()
 
     @extend_schema(
@@ -47,8 +65,7 @@ class SteeringViewSet(FarmViewSet):
     )  # fmt: skip
     def resume(self, request: Request, uuid: str) -> HttpResponse:
         """Hand out tasks again; a canary gate that had closed is opened."""
-        run, who = reports.find_run(request.user, uuid), request.user.get_username()
-        steering.resume(run=run, who=who, why=reason_of(request))
+        steering.resume(**order_of(request, uuid))
         return no_content()
 
     @extend_schema(
@@ -57,8 +74,7 @@ class SteeringViewSet(FarmViewSet):
     )  # fmt: skip
     def cancel(self, request: Request, uuid: str) -> Response:
         """Call off what waits or computes; workers are told at their next exchange."""
-        run, who = reports.find_run(request.user, uuid), request.user.get_username()
-        return Response({"tasks": steering.cancel(run=run, who=who, why=reason_of(request))})
+        return Response({"tasks": steering.cancel(**order_of(request, uuid))})
 
     @extend_schema(
         tags=["steering"], operation_id="get_policy", summary="Look at the policy of a run",

@@ -218,6 +218,7 @@ def act(request: HttpRequest, uuid: str, action: Action) -> HttpResponseBase:
     run = run_of(request, uuid)
     try:
         selection = selecting.from_query(request.GET) if action.selective else Selection()
+        selection.check_numbers(run.num_tasks)
     except InvalidInput as refusal:
         messages.error(request, f"{refusal.detail} Nothing was changed.")
         return redirect("run", uuid=run.uuid.hex)

@@ -3,10 +3,11 @@
 import csv
 import io
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from runs.errors import InvalidInput
+from runs.inputs import refusal
 
 JSON_ENDINGS = (".ndjson", ".jsonl")
 LONGEST = 256 * 1024
@@ -28,14 +29,26 @@ def lines_of(file: Any, name: str) -> Iterator[bytes]:
         return
     text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
     try:
-        rows = csv_rows(text) if ending.endswith(".csv") else plain_lines(text)
+        lines = text_lines(text)
+        rows = csv_rows(lines) if ending.endswith(".csv") else plain_lines(lines)
         for row in rows:
             yield json.dumps(row, ensure_ascii=False).encode() + b"\n"
     except UnicodeError as error:
-        reason = f"The file is not UTF-8: {error}"
-        raise InvalidInput(reason, {"inputs": [reason]}) from None
+        raise refusal(f"The file is not UTF-8: {error}") from None
     finally:
         text.detach()
+
+
+def text_lines(text: Iterable[str]) -> Iterator[str]:
+    """The lines of a file that is text.
+
+    Raises:
+        InvalidInput: a line has a NUL, which no command and no file name can have.
+    """
+    for number, line in enumerate(text, 1):
+        if "\x00" in line:
+            raise refusal(f"Line {number} has a NUL. If the file is in UTF-16, save it as UTF-8.")
+        yield line
 
 
 def plain_lines(text: Iterable[str]) -> Iterator[str]:
@@ -49,15 +62,16 @@ def csv_rows(text: Iterable[str]) -> Iterator[dict[str, str]]:
     """The rows of a CSV by the names of its head.
 
     Raises:
-        InvalidInput: a row has more or fewer fields than the head.
+        InvalidInput: the head names a column twice, or a row has more or fewer fields than it.
     """
     rows = csv.DictReader(text, strict=True)
     try:
+        names = Counter(rows.fieldnames or ())
+        if doubled := [name for name, times in names.items() if times > 1]:
+            raise refusal(f"Line 1 names the column {doubled[0]!r} more than once.")
         for row in rows:
             if None in row or None in row.values():
-                reason = f"Line {rows.line_num} has not as many fields as the head."
-                raise InvalidInput(reason, {"inputs": [reason]})
+                raise refusal(f"Line {rows.line_num} has not as many fields as the head.")
             yield row
     except csv.Error as error:
-        reason = f"Line {rows.line_num} is no CSV: {error}"
-        raise InvalidInput(reason, {"inputs": [reason]}) from None
+        raise refusal(f"Line {rows.reader.line_num} is no CSV: {error}") from None

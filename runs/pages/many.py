@@ -1,5 +1,6 @@
 """Actions on several runs at once: asked with the number of tasks of each, then done to each."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -8,7 +9,7 @@ from django.http import Http404, HttpRequest, HttpResponseBase
 from django.shortcuts import redirect
 from django.views.decorators.http import require_http_methods
 
-from runs.errors import Conflict, NotFound
+from runs.errors import Conflict, InvalidInput, NotFound
 from runs.models import Run
 from runs.pages.actions import CANCEL, DELETE, PAUSE, RESTART, RESUME, Action, Order
 from runs.pages.page import farm_page, page
@@ -53,15 +54,25 @@ PLANS = {
 
 
 def chosen(request: HttpRequest) -> list[Run]:
-    """The runs of the address that the user may see; others are passed over in silence."""
-    uuids = []
-    for text in request.GET.getlist("run")[:MOST]:
-        try:
-            uuids.append(UUID(hex=text))
-        except ValueError:
-            continue
+    """The runs of the address that the user may see; others are passed over in silence.
+
+    Raises:
+        InvalidInput: there are none, or more than one action takes.
+    """
+    uuids = set()
+    for text in request.GET.getlist("run"):
+        with suppress(ValueError):
+            uuids.add(UUID(hex=text))
+    if len(uuids) > MOST:
+        raise InvalidInput(
+            f"{len(uuids)} runs were chosen, and {MOST} at most can be changed together, so "
+            "nothing was changed. Choose fewer."
+        )
     visible = Run.objects.visible_to(request.user).filter(uuid__in=uuids)
-    return list(visible.select_related("owner", "group").distinct().order_by("-id"))
+    runs = list(visible.select_related("owner", "group").distinct().order_by("-id"))
+    if not runs:
+        raise InvalidInput("Choose a run first: none was chosen, so nothing was changed.")
+    return runs
 
 
 @farm_page
@@ -71,9 +82,10 @@ def act_on_many(request: HttpRequest, name: str) -> HttpResponseBase:
     plan = PLANS.get(name)
     if plan is None:
         raise Http404(f"There is no action {name[:40]!r}.")
-    runs = chosen(request)
-    if not runs:
-        messages.error(request, "Choose a run first: none was chosen, so nothing was changed.")
+    try:
+        runs = chosen(request)
+    except InvalidInput as refusal:
+        messages.error(request, refusal.detail)
         return redirect("run-list")
     rows = [(shown, plan.touched(shown)) for shown in show_runs(runs)]
     if request.method != "POST":

@@ -5,18 +5,40 @@ import os
 import signal
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from taskfarm_worker import Farm
+from taskfarm_worker._work import SECOND_SIGNAL
 
+from tests import factories
 from tests.cli.conftest import Said, counts, until
+from tests.exchange.unruly import Answer, Proxy
+from tests.server import Server
 
 Start = Callable[..., "subprocess.Popen[str]"]
 
 STUBBORN = "trap '' TERM; sleep 1000 & echo $! $$ > pids_$TASKFARM_TASK.part; mv pids_$TASKFARM_TASK.part pids_$TASKFARM_TASK; wait; sleep 1000"  # noqa: E501
 """A command that heeds nothing but SIGKILL, nor does its child."""
+
+
+class Relay(Proxy):
+    """Passes calls on to a server, and their answers until it stalls."""
+
+    def __init__(self, port: int) -> None:
+        super().__init__(port, 0, lambda method, path: False)
+        self.stalled, self.ended = threading.Event(), threading.Event()
+
+    def forward(self, call: Any, body: bytes) -> Answer:
+        """Bring a call to the server."""
+        answer = super().forward(call, body)
+        if self.stalled.is_set():
+            self.ended.wait(30)
+        return answer
 
 
 def alive(file: str) -> list[int]:
@@ -80,6 +102,47 @@ def test_a_command_that_is_ended_by_somebody_else_has_failed(
     said = {row["task"]: row["error"] for row in run.attempts() if row["outcome"] == "failed"}
     assert said[0].endswith("killed by SIGTERM")
     assert "exit code 143" in said[1]
+
+
+def test_a_second_signal_kills_what_does_not_end_and_gives_it_back(
+    start: Start, farm: Farm
+) -> None:
+    run = farm.create_run(inputs=[STUBBORN, STUBBORN, "true"])
+    farmer = start("work", run.uuid, "--proc", 2, "--grace", 300)
+    until(both_begun)
+    farmer.send_signal(signal.SIGINT)
+    time.sleep(SECOND_SIGNAL + 0.2)
+    assert farmer.poll() is None
+    assert len(alive("pids_0") + alive("pids_1")) == 4
+    farmer.send_signal(signal.SIGINT)
+    _, err = farmer.communicate(timeout=60)
+    assert farmer.returncode == 130, err
+    assert "Traceback" not in err
+    assert (alive("pids_0"), alive("pids_1")) == ([], [])
+    assert counts(run) == {"waiting": 3}
+
+
+def test_a_second_signal_waits_for_no_server_that_does_not_answer(
+    start: Start, farm: Farm, farm_server: Server
+) -> None:
+    run = farm.create_run(inputs=["touch begun; exec sleep 1000", "true"])
+    relay = Relay(farm_server.port)
+    user = {"TASKFARM_USER": "alice", "TASKFARM_PASSWORD": factories.PASSWORD}
+    with relay.listening():
+        env = {**os.environ, **user, "TASKFARM_URL": relay.url}
+        farmer = start("work", run.uuid, "--proc", 1, env=env)
+        until(Path("begun").exists)
+        relay.stalled.set()
+        farmer.send_signal(signal.SIGINT)
+        time.sleep(SECOND_SIGNAL + 0.2)
+        began = time.monotonic()
+        farmer.send_signal(signal.SIGINT)
+        _, err = farmer.communicate(timeout=60)
+        relay.ended.set()
+    assert time.monotonic() - began < 10, "after one signal it is 20 s"
+    assert farmer.returncode == 130, err
+    assert "1 reports could not be delivered" in err
+    assert "Traceback" not in err
 
 
 def test_a_farm_ends_in_time(start: Start, farm: Farm) -> None:

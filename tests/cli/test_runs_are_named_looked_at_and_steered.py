@@ -120,7 +120,9 @@ def test_restarts_by_selection_and_their_undo(taskfarm: Call, tiles: Run) -> Non
     assert counts(tiles) == {"waiting": 4}
     assert taskfarm("undo", tiles.uuid, "--json").json == {"tasks": 2}
     assert counts(tiles) == {"waiting": 2, "done": 1, "failed": 1}
-    assert taskfarm("restart", tiles.uuid, "--tasks", "5-1").code == 1
+    for wrong in ("5-1", "0-99,200", ""):
+        assert taskfarm("restart", tiles.uuid, "--tasks", wrong).code == 1
+    assert counts(tiles) == {"waiting": 2, "done": 1, "failed": 1}
     assert taskfarm("restart", tiles.uuid, "--all", "--reason", "new input").code == 0
     assert counts(tiles) == {"waiting": 4}
     assert next(tiles.events())["why"] == "new input"

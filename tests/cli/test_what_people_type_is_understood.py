@@ -80,7 +80,9 @@ def test_lists_are_read_as_pytaskfarmer_does(here: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "text", "reason"),
-    [("a.csv", "a,b\n1\n", "line 2"), ("b.csv", "a,a\n1,2\n", "each once"),
+    [("a.csv", "a,b\n1\n", "line 2"), ("b.csv", "b,a,a\n1,2,3\n", "each once: 'a' stands"),
+     ("f.csv", '"a,b\n1,2\n', "line 2"), ("g.csv", "a,\n1,2\n", "each once.$"),
+     ("h.csv", "a\n1\n\0\n", "line 3: it has a NUL"), ("i.tasks", "one\n\ntwo\0\n", "line 3"),
      ("c.csv", "a,b\n1,2,3\n", "line 2"), ("d.ndjson", '{"a": 1}\n{"a": \n', "line 2"),
      ("e.csv", "", "first line")],
 )  # fmt: skip

@@ -225,6 +225,67 @@ def test_a_signal_is_obeyed_soon_though_the_server_does_not_answer(
     assert time.monotonic() - begun < 15, "the stub lets go of a call after 30 s"
 
 
+@pytest.mark.parametrize("processes", [1, 2])
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, -signal.SIGTERM)]
+)
+def test_a_second_signal_waits_for_no_server_that_does_not_answer(
+    stub: Stub, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str],
+    processes: int, number: int, code: int,
+) -> None:  # fmt: skip
+    monkeypatch.setattr("taskfarm_worker._work.SECOND_SIGNAL", 0.0)
+    monkeypatch.setattr("taskfarm_worker._courier.QUICK", 0.2)
+    run, _ = run_of(stub, 100)
+    begun = multiprocessing.get_context("fork").Semaphore(0)
+    never = multiprocessing.get_context("fork").Event()
+
+    def work(task: Task) -> None:
+        if task.number < processes:
+            return  # with a report that cannot be delivered any more
+        begun.release()
+        never.wait(60)
+
+    stub.share = 50
+    child = Forked(lambda: run.work(work, processes))
+    for _ in range(processes):
+        assert begun.acquire(timeout=30)
+    stub.fault("POST", "/exchange", *[stall] * 100)
+    for worker in list(stub.workers):
+        stub.fault("DELETE", f"/worker/{worker}", *[stall] * 100)
+    signalled = time.monotonic()
+    for _ in range(2):
+        child.kill(number)
+        wait_until_signalled(child)
+    assert child.end() == code
+    assert time.monotonic() - signalled < 10, "without a second signal it is 20 s"
+    assert "Traceback" not in capfd.readouterr().err
+
+
+def test_a_process_that_heeds_no_second_signal_is_killed(
+    stub: Stub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("taskfarm_worker._work.SECOND_SIGNAL", 0.0)
+    monkeypatch.setattr("taskfarm_worker._work.LAST", 0.2)
+    run, _ = run_of(stub, 2)
+    begun = multiprocessing.get_context("fork").Semaphore(0)
+
+    def work(task: Task) -> None:
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+        begun.release()
+        time.sleep(60)
+
+    stub.share = 1
+    child = Forked(lambda: run.work(work, processes=2))
+    for _ in range(2):
+        assert begun.acquire(timeout=30)
+    signalled = time.monotonic()
+    for _ in range(2):
+        child.kill(signal.SIGTERM)
+        threading.Event().wait(0.3)  # two signals at once are one
+    assert child.end() == -signal.SIGTERM
+    assert time.monotonic() - signalled < 20, "the tasks take 60 s"
+
+
 @pytest.mark.parametrize("number", [0, 3])
 def test_last_reports_are_tried_for_some_seconds_after_a_signal(
     stub: Stub, monkeypatch: pytest.MonkeyPatch, number: int

@@ -64,6 +64,15 @@ def test_what_the_state_of_a_run_does_not_allow_is_refused(run: Run) -> None:
     assert not run.events.exists()
 
 
+def test_a_finished_run_is_not_paused(alice: User) -> None:
+    run = factories.run(alice, 2)
+    end(run, 0, 1)
+    with pytest.raises(CommandError, match="The run is finished, so there is nothing to pause"):
+        manage("pause", run.uuid.hex)
+    assert not run.events.exists()
+    assert Run.objects.get().state == "active"
+
+
 def test_the_way_back_from_cancel_is_the_one_that_it_tells(run: Run) -> None:
     told = manage("cancel", run.uuid.hex)
     words = told.split("manage.py ")[1].split()
@@ -113,6 +122,8 @@ def test_restart_of_what_was_not_heard_of_for_long(run: Run) -> None:
     [
         (["--tasks", "9-0"], "runs backwards"),
         (["--tasks", "all"], "no list of numbers"),
+        (["--tasks", "0-5,20"], "no task 20: the run has 20 tasks, 0-19"),
+        (["--tasks", "0-99"], "no task 99: the run has 20 tasks, 0-19"),
         (["--state", "asleep"], "invalid choice"),
         (["--error", "KeyError"], "invalid int"),
         (["--older-than", "2"], "no span of time"),
@@ -138,6 +149,21 @@ def test_undo_puts_back_what_nothing_has_moved_since(run: Run) -> None:
     with pytest.raises(CommandError, match="cannot be undone any more"):
         manage("undo", uuid)
     factories.check_books(run)
+
+
+def test_undo_of_the_last_restart_alone_names_those_before_it(run: Run) -> None:
+    uuid = run.uuid.hex
+    manage("restart", uuid, "--tasks", "5")
+    with pytest.raises(CommandError) as alone:
+        manage("undo", uuid)
+    assert "--event" not in str(alone.value)
+    manage("restart", uuid, "--tasks", "6-7")
+    manage("restart", uuid, "--tasks", "8")
+    first, before, last = run.events.order_by("id").values_list("pk", flat=True)
+    told = rf"only a restart of more.*last restart, {last}; --event.*{before} of 2 tasks, {first} "
+    with pytest.raises(CommandError, match=told):
+        manage("undo", uuid)
+    assert "Put 2 restarted tasks" in manage("undo", uuid, "--event", str(before))
 
 
 def test_undo_finds_an_older_restart_by_its_id_and_refuses_what_is_none(run: Run) -> None:

@@ -5,6 +5,7 @@ import io
 import json
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -173,7 +174,6 @@ def test_attempts_are_listed_with_their_ends(alice: User, api: APIClient, exchan
         ({"host": "n002"}, 0),
         ({"olderThan": 3600}, 0),
         ({"olderThan": 0}, 3),
-        ({"tasks": "100-200"}, 0),
     ],
 )
 def test_a_restart_takes_a_selection(
@@ -186,7 +186,18 @@ def test_a_restart_takes_a_selection(
 
 
 @pytest.mark.parametrize(
-    "body", [{"tasks": "a-b"}, {"tasks": "9-3"}, {"status": ["lost"]}, {"number": 3}, {"host": 1}]
+    "body",
+    [
+        {"tasks": "a-b"},
+        {"tasks": "9-3"},
+        {"status": ["lost"]},
+        {"number": 3},
+        {"host": 1},
+        {"tasks": "0-99,200"},
+        {"tasks": "0-20"},
+        {"tasks": "0-19,20"},
+        {"tasks": "0,20"},
+    ],
 )
 def test_a_selection_that_makes_no_sense_is_refused(
     alice: User, api: APIClient, exchange: Call, body: dict[str, Any]
@@ -195,6 +206,17 @@ def test_a_selection_that_makes_no_sense_is_refused(
     response = api.post(f"/api/runs/{run.uuid.hex}/restart", body, format="json")
     assert response.status_code == 400
     assert tallies.read(run.id).failed == 3
+    assert not run.events.exists()
+
+
+def test_numbers_beyond_the_end_of_a_run_are_refused_with_its_size(
+    alice: User, api: APIClient, exchange: Call
+) -> None:
+    run = finish_some(alice, exchange)
+    call = partial(api.post, f"/api/runs/{run.uuid.hex}/restart", format="json")
+    refused = call({"tasks": "0-1,20"}).json()
+    assert refused["errors"]["tasks"] == ["There is no task 20: the run has 20 tasks, 0-19."]
+    assert call({"tasks": "0-19"}).json() == {"tasks": 3}
 
 
 def test_a_restart_can_be_undone_where_nothing_has_moved(

@@ -218,6 +218,21 @@ def test_a_share_of_failures_stops_the_run_also_through_the_documented_call(
     assert Run.objects.get(pk=run.pk).state == RunState.PAUSED
 
 
+def test_a_finished_run_is_not_paused_unless_it_is_open(
+    alice: User, api: APIClient, exchange: Call
+) -> None:
+    run = factories.run(alice, 1)
+    exchange(run, want=1)
+    exchange(run, done=[[0, 1]])
+    refused = api.post(f"/api/runs/{run.uuid.hex}/pause", {}, format="json")
+    assert (refused.status_code, refused.json()["code"]) == (409, "state_conflict")
+    assert "The run is finished" in refused.json()["detail"]
+    assert not run.events.exists()
+    assert Run.objects.get(pk=run.pk).state == "active"
+    api.patch(f"/api/runs/{run.uuid.hex}/policy", {"open": True}, format="json")
+    assert api.post(f"/api/runs/{run.uuid.hex}/pause", {}, format="json").status_code == 204
+
+
 def test_who_paused_why_and_since_when_is_told(alice: User, api: APIClient) -> None:
     run = factories.run(alice, 3)
     body = {"reason": "the disk is full"}

@@ -41,7 +41,7 @@ from runs import (
     workers,
 )  # fmt: skip
 from runs.attempts import Ending
-from runs.errors import FarmError, StaleReport, StateConflict
+from runs.errors import FarmError, InvalidInput, StaleReport, StateConflict
 from runs.exchange import Answer, Wish
 from runs.models import Attempt, RunEvent, Worker
 from runs.models import Run as Row
@@ -423,7 +423,7 @@ class WholeFarm(RuleBasedStateMachine):
     @rule(which=EITHER)
     def pause(self, which: int) -> None:
         run = self.runs[which]
-        allowed = run.state == "active"
+        allowed = run.state == "active" and not run.over_for_good
         self.expect(None if allowed else StateConflict, run, steering.pause, who="alice")
         run.state = "paused" if allowed else run.state
 
@@ -472,9 +472,12 @@ class WholeFarm(RuleBasedStateMachine):
         run = self.runs[which]
         numbers = ((min(span), max(span)),) if span else ()
         selection = Selection(states=chosen, numbers=numbers)
+        beyond = InvalidInput if span and max(span) >= len(run.tasks) else None
         count = self.expect(
-            None, run, restarts.restart, everything=everything, selection=selection, by="alice"
+            beyond, run, restarts.restart, everything=everything, selection=selection, by="alice"
         )
+        if beyond:
+            return
         run.state = "active" if run.state == "cancelled" else run.state
         meant = chosen or (tuple(TaskState) if everything else (C, F, X))
         moved = {

@@ -1,12 +1,22 @@
 """Pause, resume, cancel, restart with a selection, undo, policy: asked with a number, then told."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from html.parser import HTMLParser
 
 import pytest
 
+from runs import policy, steering
 from runs.models import Run, RunEvent, Task
 from runs.states import TaskState
 from tests import factories
+
+NEW_YEAR = datetime(2027, 1, 1, tzinfo=UTC)
+ANOTHER_POLICY = {
+    "priority": 7, "lost_attempts": 9, "timeout_attempts": 2, "backoff": 0.1, "heartbeat": 20.5,
+    "task_timeout": 60.0, "start_after": None, "expire_at": NEW_YEAR, "fail_count": 5,
+    "fail_percent": 12.5, "fail_now": False, "canary_tasks": 3, "canary_percent": 75.0,
+    "open": False, "template": "c {x}\nd",
+}  # fmt: skip
 
 
 @pytest.fixture
@@ -98,7 +108,10 @@ def test_some_tasks_are_cancelled_and_the_run_goes_on(alice, run, visit, answer)
     factories.check_books(run)
 
 
-@pytest.mark.parametrize("query", ["state=blub", "tasks=x", "tasks=9-1", "error=x", "host=%00"])
+@pytest.mark.parametrize(
+    "query",
+    ["state=blub", "tasks=x", "tasks=9-1", "tasks=0-5,10", "tasks=0-99", "error=x", "host=%00"],
+)
 def test_a_selection_that_makes_no_sense_changes_nothing(alice, run, visit, answer, query):
     client, before = visit(alice), states(run)
     response = client.get(f"/runs/{run.uuid.hex}/restart?{query}")
@@ -152,14 +165,40 @@ def test_somebody_else_undoes_nothing(alice, bob, run, visit, answer):
     assert RunEvent.objects.get().undone is None
 
 
+class Fields(HTMLParser):
+    """The fields of a page's form as a browser would send them."""
+
+    def __init__(self, page):
+        super().__init__()
+        self.sent, self.textarea = {}, None
+        self.feed(page)
+        self.close()
+
+    def handle_starttag(self, tag, pairs):
+        given = dict(pairs)
+        if tag == "textarea":
+            self.textarea, self.sent[given["name"]] = given["name"], ""
+        elif tag == "input" and given.get("name") not in (None, "csrfmiddlewaretoken"):
+            box = given["type"] == "checkbox"
+            if not box or "checked" in given:
+                self.sent[given["name"]] = lines_sent(given.get("value", "on" if box else ""))
+
+    def handle_endtag(self, tag):
+        if tag == "textarea":  # the first end of a line belongs to the tag
+            text = self.sent[self.textarea].removeprefix("\r").removeprefix("\n")
+            self.sent[self.textarea], self.textarea = lines_sent(text), None
+
+    def handle_data(self, data):
+        if self.textarea:
+            self.sent[self.textarea] += data
+
+
+def lines_sent(text):
+    return text.replace("\r\n", "\n").replace("\n", "\r\n")
+
+
 def policy_of(client, path):
-    """The fields of the form as a browser would send them."""
-    form = client.get(path).context["form"]
-    return {
-        bound.html_name: value
-        for bound in form
-        if (value := bound.value()) is not None and value is not False
-    }
+    return Fields(client.get(path).content.decode()).sent
 
 
 def test_a_change_of_the_policy_changes_what_was_changed_alone(alice, run, visit, answer):
@@ -175,6 +214,94 @@ def test_a_change_of_the_policy_changes_what_was_changed_alone(alice, run, visit
     assert "flaky" in page
 
 
+def test_a_form_that_was_shown_long_ago_takes_nobodys_change_back(alice, run, visit, answer):
+    """Every option is changed by somebody else while alice has the form before her."""
+    client, path = visit(alice), f"/runs/{run.uuid.hex}/policy"
+    Run.objects.update(template="a {x}\n b", start_after=NEW_YEAR, fail_now=True, open=True)
+    fields = policy_of(client, path) | {"error_attempts": "3"}
+    steering.change_policy(run=run, who="bob", **ANOTHER_POLICY)
+    response = answer(client, path, **fields)
+    assert "Changed errorAttempts." in text_of(client.get(response.url))
+    now = Run.objects.values(*ANOTHER_POLICY, "error_attempts").get()
+    assert now == {**ANOTHER_POLICY, "error_attempts": 3}
+
+
+def test_what_nobody_has_changed_is_not_written(alice, run, visit, answer):
+    """Nor what a browser sends otherwise than it is kept: ends of lines, parts of a second."""
+    client, path = visit(alice), f"/runs/{run.uuid.hex}/policy"
+    exact = NEW_YEAR + timedelta(microseconds=123_456)
+    Run.objects.update(template="a {x}\nb", start_after=exact, backoff=0.1, fail_now=True)
+    page = text_of(client.get(answer(client, path, **policy_of(client, path)).url))
+    assert "Nothing was changed" in page
+    assert not RunEvent.objects.exists()
+    kept = Run.objects.values_list("template", "start_after", "backoff", "fail_now").get()
+    assert kept == ("a {x}\nb", exact, 0.1, True)
+
+
+@pytest.mark.parametrize(
+    ("option", "theirs", "mine", "now"),
+    [
+        ("priority", 7, "9", "7"),
+        ("task_timeout", 60.5, "", "60.5"),
+        ("template", "one\n two", "three", "one\r\n two"),
+        ("expire_at", datetime(2027, 2, 1, tzinfo=UTC), "2028-01-01T00:00:00",
+         "2027-02-01T00:00:00"),
+    ],
+)  # fmt: skip
+def test_who_wants_the_same_option_otherwise_is_shown_what_it_is_now(
+    alice, run, visit, answer, option, theirs, mine, now
+):
+    client, path = visit(alice), f"/runs/{run.uuid.hex}/policy"
+    Run.objects.update(task_timeout=50, expire_at=NEW_YEAR)
+    fields = policy_of(client, path) | {option: mine, "lost_attempts": "8"}
+    steering.change_policy(run=run, who="bob", error_attempts=4, **{option: theirs})
+    response = answer(client, path, **fields)
+    assert text_of(response).count("Somebody else has changed this") == 1
+    assert Run.objects.values(option, "lost_attempts").get() == {option: theirs, "lost_attempts": 5}
+    shown = Fields(response.content.decode()).sent
+    assert (shown[option], shown["error_attempts"], shown["lost_attempts"]) == (now, "4", "8")
+    # Who wants it all the same says so once more.
+    response = answer(client, path, **(shown | {option: mine}))
+    assert "lostAttempts" in text_of(client.get(response.url))
+    after = Run.objects.values("lost_attempts", "error_attempts", option).get()
+    assert (after["lost_attempts"], after["error_attempts"]) == (8, 4)
+    assert after[option] != theirs
+
+
+def test_a_template_of_several_lines_is_kept_without_carriage_returns(alice, run, visit, answer):
+    client, path = visit(alice), f"/runs/{run.uuid.hex}/policy"
+    answer(client, path, **(policy_of(client, path) | {"template": "a {x}\r\nb"}))
+    assert Run.objects.get().template == "a {x}\nb"
+
+
+def test_who_is_faster_by_less_than_a_request_is_not_written_over(
+    alice, run, visit, answer, monkeypatch
+):
+    """Bob's change comes after the form was compared and before it is written."""
+    client, path = visit(alice), f"/runs/{run.uuid.hex}/policy"
+    fields = policy_of(client, path) | {"priority": "9", "backoff": "1"}
+    check = policy.check
+
+    def check_and_lose(options):
+        monkeypatch.undo()
+        steering.change_policy(run=Run.objects.get(), who="bob", priority=7)
+        return check(options)
+
+    monkeypatch.setattr(policy, "check", check_and_lose)
+    response = answer(client, path, **fields)
+    assert text_of(response).count("Somebody else has changed this") == 1
+    assert Run.objects.values_list("priority", "backoff").get() == (7, 10.0)
+    assert [one.who for one in RunEvent.objects.all()] == ["bob"]
+
+
+def test_two_who_want_the_same_are_of_one_mind(alice, run, visit, answer):
+    client, path = visit(alice), f"/runs/{run.uuid.hex}/policy"
+    fields = policy_of(client, path) | {"priority": "7", "open": "on"}
+    steering.change_policy(run=run, who="bob", priority=7, open=True)
+    assert answer(client, path, **fields).status_code == 302
+    assert Run.objects.values_list("priority", "open").get() == (7, True)
+
+
 def test_a_policy_that_makes_no_sense_is_refused_at_its_field(alice, run, visit, answer):
     client, path = visit(alice), f"/runs/{run.uuid.hex}/policy"
     fields = policy_of(client, path) | {"backoff": "-1", "fail_percent": "101", "priority": "x"}
@@ -184,7 +311,6 @@ def test_a_policy_that_makes_no_sense_is_refused_at_its_field(alice, run, visit,
 
 
 def test_the_history_is_paged(alice, run, visit, monkeypatch):
-    from runs import steering
     from runs.pages import history
 
     monkeypatch.setattr(history, "PER_PAGE", 2)

@@ -7,6 +7,7 @@ from django.utils import timezone
 
 from runs import attention, reports
 from runs.models import Run, RunEvent, Tally
+from runs.pages import many
 from tests import factories
 
 
@@ -115,6 +116,25 @@ def test_without_a_run_nothing_is_asked(alice, runs, visit, query):
     client = visit(alice)
     response = client.get(f"/runs/actions/pause?{query}")
     assert "nothing was changed" in text_of(client.get(response.url))
+
+
+def test_more_runs_than_one_action_takes_are_refused_together(
+    alice, runs, visit, answer, monkeypatch
+):
+    """Not the first ones done and the others passed over."""
+    monkeypatch.setattr(many, "MOST", 3)
+    client = visit(alice)
+    client.get("/runs/new")
+    token = client.cookies["csrftoken"].value
+    path = f"/runs/actions/delete?{choose(*runs.values())}"
+    for ask in (client.get, client.post):
+        response = ask(path, {"csrfmiddlewaretoken": token} if ask == client.post else None)
+        page = text_of(client.get(response.url))
+        assert "4 runs were chosen, and 3 at most can be changed together" in page
+    assert Run.objects.count() == 4
+    three = [runs["fine"], runs["over"], runs["lonely"]]
+    response = answer(client, f"/runs/actions/delete?{choose(*three, runs['fine'])}")
+    assert "Delete: 3 runs" in text_of(client.get(response.url))
 
 
 def test_an_unknown_action_is_404_and_a_post_needs_its_token(alice, runs, visit):

@@ -188,3 +188,29 @@ def test_a_client_is_known_by_its_address_unless_our_proxy_says_otherwise(
     assert seen(1, "6.6.6.6, 192.0.2.7") == "192.0.2.7"
     assert seen(2, "192.0.2.7, 10.0.0.1") == "192.0.2.7"
     assert seen(3, "192.0.2.7, 10.0.0.1") == "10.0.0.9"
+
+
+@pytest.mark.parametrize("words", [["runs"], ["migrate"], ["adduser", "zoe", "-p", "x"]])
+@pytest.mark.parametrize(
+    ("url", "where"),
+    [
+        ("postgresql://farm:hush@127.0.0.1:1/tiles", "'tiles' at 127.0.0.1, port 1: "),
+        ("postgresql:///tiles?host=/nowhere", "'tiles' at /nowhere: "),
+        ("sqlite:////nowhere/farm.db", "file /nowhere/farm.db: "),
+    ],
+)
+def test_a_database_that_cannot_be_reached_is_told_on_one_line(
+    words: list[str], url: str, where: str
+) -> None:
+    result = manage(*words, DATABASE_URL=url)
+    assert result.returncode == 1
+    assert "hush" not in result.stderr
+    (line,) = result.stderr.splitlines()
+    assert line.startswith(f"No connection to the database {where}")
+    assert "DATABASE_URL" in line
+
+
+def test_what_a_database_refuses_is_no_trouble_with_the_connection(tmp_path: Path) -> None:
+    result = manage("runs", DATABASE_URL=f"sqlite:///{tmp_path}/farm.db")
+    assert "no such table" in result.stderr
+    assert "No connection" not in result.stderr

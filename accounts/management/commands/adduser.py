@@ -56,7 +56,13 @@ class Command(BaseCommand):
             ) from error
 
     def add(self, options: dict[str, Any]) -> None:
-        """Create the user or add the groups."""
+        """Create the user or add the groups.
+
+        Raises:
+            CommandError: what is asked for cannot be.
+        """
+        if not options["name"]:
+            raise CommandError("The name is empty: manage.py adduser NAME makes a user.")
         check_groups(options["group"])
         name = get_user_model().normalize_username(options["name"])
         user = get_user_model().objects.filter(username=name).first()
@@ -156,6 +162,8 @@ def check_groups(names: list[str]) -> None:
     Raises:
         CommandError: one is empty or too long.
     """
+    if "" in names:
+        raise CommandError("The name of a group is empty: --group NAME.")
     try:
         for name in names:
             Group(name=name).clean_fields()

@@ -6,10 +6,14 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from runs import events, restarts
-from runs.errors import EventNotFound, FarmError
+from runs.errors import EventNotFound, FarmError, StateConflict
 from runs.management.runs import add_uuid, find_run
 from runs.management.values import myself
 from runs.models import Run, RunEvent
+from runs.wording import tasks
+
+SHOWN = 3
+"""Older restarts that a refusal names."""
 
 
 class Command(BaseCommand):
@@ -33,6 +37,9 @@ class Command(BaseCommand):
         try:
             event = restart_of(run, options["event"])
             count = restarts.undo(run=run, event=event, by=myself())
+        except StateConflict as error:
+            hint = "" if options["event"] else older_restarts(event)
+            raise CommandError(error.detail + hint) from error
         except FarmError as error:
             raise CommandError(error.detail) from error
         self.stdout.write(
@@ -41,6 +48,15 @@ class Command(BaseCommand):
             if count < (event.tasks or 0)
             else f"Put {count} restarted tasks of {run.title} back."
         )
+
+
+def older_restarts(event: RunEvent) -> str:
+    """How a restart before this one, the last, can be undone; empty where there is none."""
+    older = events.of_run(event.run, what="restart", before=event.pk, limit=SHOWN)
+    if not older:
+        return ""
+    ids = ", ".join(f"{one.pk} of {tasks(one.tasks or 0)}" for one in older)
+    return f" This was the last restart, {event.pk}; --event takes one before it: {ids}."
 
 
 def restart_of(run: Run, id: str | None) -> RunEvent:

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from types import TracebackType
-from typing import TypeVar
 
 from . import _config, _policy
 from ._answers import Json, json_object, member
+from ._closing import Closing
 from ._errors import InvalidArgumentError
 from ._farm import _segment, _whole
 from ._run import Run
 from ._session import SHORT_PATIENCE, Call, ServerSession, Timeout
-
-Self = TypeVar("Self", bound="Farm")
 
 
 def connect(
@@ -50,7 +47,7 @@ def connect(
     return Farm(ServerSession(settings, timeout=timeout, patience=seconds))
 
 
-class Farm:
+class Farm(Closing):
     """A Taskfarm server as one user sees it; made by `connect`.
 
     Usable as a context manager, across threads, after a fork, and pickled (with the credentials).
@@ -67,19 +64,6 @@ class Farm:
     def __repr__(self) -> str:
         """Show which farm this is, without credentials."""
         return f"<Farm at {self._server.url_base}>"
-
-    def __enter__(self: Self) -> Self:
-        """Use as a context manager: the connections are closed at its end."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Close the connections."""
-        self.close()
 
     def close(self) -> None:
         """Close the connections to the server; a later call opens new ones."""

@@ -83,6 +83,9 @@ AGAIN = 60.0
 GRACE = 20.0
 """Seconds for which last reports are tried after a signal; batch systems kill soon after it."""
 
+QUICK = 2.0
+"""The same after a second signal: whoever sends it wants the end now."""
+
 PASSING = (
     ServerError,
     ServerUnavailableError,
@@ -196,6 +199,7 @@ class Courier:
         self._say_holding = False
         self._starved = False
         self._hurried = False
+        self._grace_seconds = GRACE
         self._grace_ends = math.inf
         self._most = MOST_REPORTS
         self._bytes_per_task = 0.0
@@ -340,8 +344,14 @@ class Courier:
             self.inbox.clear()
             self._bell.notify_all()
 
-    def hurry(self) -> None:
-        """Wait no longer than some seconds for a server that is away. For signal handlers, too."""
+    def hurry(self, *, again: bool = False) -> None:
+        """Wait no longer than some seconds for a server that is away. For signal handlers, too.
+
+        Args:
+            again: somebody has lost patience: hardly any longer.
+        """
+        if again:
+            self._grace_seconds = min(self._grace_seconds, QUICK)
         self._hurried = True
         self._hurry.set()
         if self._closing:
@@ -349,7 +359,7 @@ class Courier:
 
     def _begin_grace(self) -> None:
         """From now on last reports are tried for some seconds only."""
-        self._grace_ends = min(self._grace_ends, time.monotonic() + GRACE)
+        self._grace_ends = min(self._grace_ends, time.monotonic() + self._grace_seconds)
 
     def _grace(self) -> float:
         """Seconds for which last reports are still tried; infinite unless a signal came."""
@@ -380,7 +390,8 @@ class Courier:
             if time.monotonic() > self._grace_ends + UNSENT and self.error is None:
                 log.warning("The server does not answer: this worker could not sign off.")
                 if self._something_to_say():
-                    told = f"The server did not answer within {GRACE:g} s after the signal."
+                    seconds = self._grace_seconds
+                    told = f"The server did not answer within {seconds:g} s after the signal."
                     self._give_up(ServerUnreachableError(told))
                 return
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import operator
-from types import TracebackType
-from typing import TypeVar
 from urllib.parse import quote
 from uuid import UUID
 
@@ -13,11 +11,10 @@ from requests.auth import HTTPBasicAuth
 
 from . import _config
 from ._answers import Json, json_object, member
+from ._closing import Closing
 from ._config import DEFAULT_URL
 from ._errors import InvalidArgumentError
 from ._session import SHORT_PATIENCE, Call, ServerSession, Timeout, token_auth
-
-Self = TypeVar("Self", bound="TaskFarm")
 
 
 def tfRuns(
@@ -51,7 +48,7 @@ def tfRuns(
         return rows
 
 
-class TaskFarm:
+class TaskFarm(Closing):
     """A run: a numbered set of tasks on a Taskfarm server.
 
     With `uuid` an existing run is opened, otherwise one of `numTasks` tasks is created. Usable
@@ -109,25 +106,15 @@ class TaskFarm:
         self._uuid = str(member(answer, "uuid"))
         self._numTasks = int(member(answer, "numTasks"))
 
-    def __enter__(self: Self) -> Self:
-        """Use as a context manager: the connections are closed at its end."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Close the connections; the run itself, and a task in hand, stay as they are."""
-        self.close()
-
     def __repr__(self) -> str:
         """Show which run this is, without credentials."""
         return f"<{type(self).__name__} {self.uuid} at {self._server.url_base}>"
 
     def close(self) -> None:
-        """Close the connections to the server; a later call opens new ones."""
+        """Close the connections to the server; a later call opens new ones.
+
+        The run itself, and a task in hand, stay as they are.
+        """
         self._server.close()
 
     def url(self, url: str) -> str:

@@ -106,7 +106,8 @@ class Run:
             processes: with 1 the work is done in this process, else in so many new ones. Where
                 these are not forked (outside Linux), the function must be one that pickles.
             on_signal: after a signal, "finish" the task in hand, or "release" it at once. A
-                second signal releases.
+                second signal, a second or more later, releases, and waits no longer than 2 s for
+                a server that is away.
             time_left: seconds until the batch job ends, or a function that tells. No task is
                 begun that will probably not fit (by the 95th percentile of this process's).
                 By default `SLURM_JOB_END_TIME` tells, if it is set.
@@ -121,6 +122,7 @@ class Run:
         Raises:
             TaskFarmError: the server refused, or stayed away; the text tells how many reports
                 could not be delivered.
+            SystemExit: with 130, after a second Ctrl-C.
         """
         job = Job(
             self._server,

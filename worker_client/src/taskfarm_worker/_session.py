@@ -21,7 +21,6 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
-from types import TracebackType
 from typing import Union
 
 import requests
@@ -29,6 +28,7 @@ from requests.auth import AuthBase, HTTPBasicAuth
 
 from . import _config, _retry, _transport
 from ._answers import error_from, member, retry_after
+from ._closing import Closing
 from ._errors import (
     AnswerLostError,
     ConfigurationError,
@@ -160,7 +160,7 @@ class _PerProcess:
         )
 
 
-class ServerSession:
+class ServerSession(Closing):
     """Talks to one server as one user: connections, token, timeouts, repetitions, errors.
 
     Threads may share one. So may processes, by fork or pickle: each opens connections of its
@@ -201,19 +201,6 @@ class ServerSession:
         self._timeout = _check_timeout(timeout)
         self._clock = clock or _retry.SYSTEM_CLOCK
         self._own = _PerProcess()
-
-    def __enter__(self) -> ServerSession:
-        """Use as a context manager: the connections are closed at its end."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Close the connections."""
-        self.close()
 
     def __getstate__(self) -> dict[str, object]:
         """Leave out what belongs to this process."""

@@ -38,6 +38,12 @@ SECOND_SIGNAL = 1.0
 """Seconds after which a further signal means impatience; before, it is an echo of the first, as
 when a batch system signals a whole group."""
 
+LAST = 5.0
+"""Seconds after a second signal within which processes end by themselves; then they are killed."""
+
+LOOK = 1.0
+"""Seconds between two looks at whether it is time for that."""
+
 
 @dataclass
 class Summary:
@@ -129,6 +135,50 @@ class Released(BaseException):
     """Raised within the function of a task by a signal that ends it at once."""
 
 
+class Signals:
+    """What signals have asked for.
+
+    Attributes:
+        last: the latest of them; None before the first.
+        again: whether one came so long after the first that it means: at once.
+    """
+
+    def __init__(self) -> None:
+        """Begin before the first one."""
+        self.last: int | None = None
+        self.again = False
+        self._first = math.inf
+
+    def note(self, number: int) -> bool:
+        """Take a signal up.
+
+        Args:
+            number: the signal.
+
+        Returns:
+            whether it means: at once.
+        """
+        now = time.monotonic()
+        again = now - self._first >= SECOND_SIGNAL
+        self._first = min(self._first, now)
+        self.last = number
+        self.again = self.again or again
+        return again
+
+    def obey(self) -> None:
+        """Let the last one, if there was any, have the effect that it has outside.
+
+        Raises:
+            SystemExit: after a second Ctrl-C, in place of Python's KeyboardInterrupt and its
+                traceback; the exit code is 130 either way.
+        """
+        if self.last is None:
+            return
+        if self.again and signal.getsignal(self.last) is signal.default_int_handler:
+            raise SystemExit(128 + self.last)
+        signal.raise_signal(self.last)
+
+
 class Shift:
     """The work of one process until there is no more, or a signal ends it."""
 
@@ -140,8 +190,7 @@ class Shift:
         """
         self.job = job
         self.summary = Summary()
-        self.signal: int | None = None
-        self._signalled = -math.inf
+        self.signals = Signals()
         self._inside = False
         self._registering = False
         self._function = job.function
@@ -179,21 +228,23 @@ class Shift:
         """Announce this process, which may take long; False where a signal has ended that."""
         try:
             self._registering = True
-            if self.signal is None:
+            if self.signals.last is None:
                 self.courier.register(self.job.server)
         except Released:
             return False
         finally:
             self._registering = False
-        return self.signal is None
+        return self.signals.last is None
 
     def _close(self) -> None:
         """Deliver and sign off; an error on its way out is not covered by a second one."""
         raising = sys.exc_info()[0] is not None
         try:
             self.courier.close()
-        except TaskFarmError:
-            if not raising:
+        except TaskFarmError as error:
+            if self.signals.again:  # who ends this at once does not wait for a server that is away
+                log.warning("%s", error)
+            elif not raising:
                 raise
         self.summary.dropped += self.courier.stale
 
@@ -276,19 +327,13 @@ class Shift:
         Raises:
             Released: within the function of a task, to end it at once; so with a registration.
         """
-        first = self.signal is None
-        self.signal = number
+        again = self.signals.note(number)
         self.courier.stop()
-        self.courier.hurry()
+        self.courier.hurry(again=again)
         if self._registering:
             self._registering = False
             raise Released
-        now = time.monotonic()
-        echo = now - self._signalled < SECOND_SIGNAL
-        if first:
-            self._signalled = now
-        at_once = self.job.on_signal == "release" or not (first or echo)
-        if at_once and self._inside:
+        if (again or self.job.on_signal == "release") and self._inside:
             self._inside = False
             raise Released
 
@@ -305,8 +350,7 @@ def work_here(job: Job) -> Summary:
     shift = Shift(job)
     with handling(shift.on_signal):
         summary = shift.work()
-    if shift.signal is not None:
-        signal.raise_signal(shift.signal)
+    shift.signals.obey()
     return summary
 
 
@@ -328,8 +372,7 @@ def work_in_processes(job: Job, processes: int) -> Summary:
     crew = Crew(replace(job, parent=os.getpid()), processes)
     with handling(crew.on_signal):
         crew.work()
-    if crew.signal is not None:
-        signal.raise_signal(crew.signal)
+    crew.signals.obey()
     if crew.errors:
         raise crew.errors[0]
     return crew.summary
@@ -348,10 +391,11 @@ class Crew:
         self.job = job
         self.size = size
         self.summary = Summary()
-        self.signal: int | None = None
+        self.signals = Signals()
         self.errors: list[BaseException] = []
         self._running: dict[Connection, BaseProcess] = {}
         self._deaths = 0
+        self._kill_at = math.inf
         method = "fork" if sys.platform == "linux" else None
         self._context = multiprocessing.get_context(method)
 
@@ -361,8 +405,11 @@ class Crew:
             for _ in range(self.size):
                 self._start()
             while self._running:
-                for ready in wait([*self._running]):
+                for ready in wait([*self._running], LOOK):
                     self._ended(cast("Connection", ready))
+                if time.monotonic() >= self._kill_at:
+                    for process in self._running.values():
+                        process.kill()
         finally:
             for process in self._running.values():
                 process.terminate()
@@ -376,7 +423,8 @@ class Crew:
             number: the signal.
             frame: not used.
         """
-        self.signal = number
+        if self.signals.note(number):
+            self._kill_at = min(self._kill_at, time.monotonic() + LAST)
         for process in list(self._running.values()):
             if process.pid is not None:
                 with contextlib.suppress(ProcessLookupError):
@@ -412,7 +460,7 @@ class Crew:
         self._deaths += 1
         told = f"Worker process {process.pid} died (exit code {process.exitcode})"
         log.warning("%s; the server gives its tasks to others after three missed heartbeats.", told)
-        if self.signal is not None or self.errors:
+        if self.signals.last is not None or self.errors:
             return
         if self._deaths > MOST_DEATHS * self.size:
             self.errors.append(

@@ -12,6 +12,8 @@ from ._context import DONE, ERROR, Context
 def restart(context: Context) -> int:
     """Put tasks back to waiting."""
     args = context.args
+    if args.tasks == "":  # an empty variable of a script, which must not mean all tasks
+        raise InvalidArgumentError("--tasks is empty: give numbers such as 0-99,200.")
     count = context.run.restart(
         args.all,
         states=args.status or (),

@@ -25,7 +25,7 @@ from .._courier import Courier, InHand
 from .._durations import Durations
 from .._errors import InvalidArgumentError, TaskFarmError
 from .._session import ServerSession
-from .._work import Summary
+from .._work import Signals, Summary
 from . import child as children
 from .child import Child, Usage
 from .runners import BasicRunner, Runner
@@ -112,6 +112,7 @@ class Farmer:
         self._ticked = self._start
         self._ends = False
         self._signals: list[int] = []
+        self._heard = Signals()
         self._wake_read, self._wake_write = os.pipe()
         for end in (self._wake_read, self._wake_write):
             os.set_blocking(end, False)
@@ -349,10 +350,18 @@ class Farmer:
             first = self.signal is None
             self.signal = self.signal or number
             finish = self.job.on_signal == "finish" and first
+            ending = [one for one in self._groups() if one.ending]
             self._stop(f"it got {signal.Signals(number).name}", release=not finish)
             for one, _ in self._lingering:
                 one.end("released", self.job.grace)
             self.courier.hurry()
+            if self._heard.again:  # what has been asked to end already is not waited for
+                for one in ending:
+                    one.kill_at = min(one.kill_at, self._ticked)
+
+    def _groups(self) -> list[Child]:
+        """All process groups of which something still runs."""
+        return [*self._running.values(), *(one for one, _ in self._lingering)]
 
     def _release(self) -> None:
         """End what is running; its tasks are given back."""
@@ -372,8 +381,10 @@ class Farmer:
         raising = sys.exc_info()[0] is not None
         try:
             self.courier.close()
-        except TaskFarmError:
-            if not raising:
+        except TaskFarmError as error:
+            if self._heard.again:  # who ends this at once does not wait for a server that is away
+                log.warning("%s", error)
+            elif not raising:
                 raise
         finally:
             self._spawner.close()
@@ -391,6 +402,7 @@ class Farmer:
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         self._signals.append(number)
+        self.courier.hurry(again=self._heard.note(number))
 
     @contextlib.contextmanager
     def _handling(self) -> Iterator[None]:

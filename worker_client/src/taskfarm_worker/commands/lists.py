@@ -6,7 +6,8 @@ import csv
 import hashlib
 import json
 import sys
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TextIO
 
@@ -87,20 +88,29 @@ def digest(tasks: Iterable[Json]) -> str:
 
 def _parse(file: TextIO, form: str, path: str) -> Iterator[Json]:
     if form == "lines":
-        yield from commands(file)
+        yield from commands(_text(file, path))
     elif form == "csv":
-        yield from _rows(file, path)
+        yield from _rows(_text(file, path), path)
     else:
         yield from _values(file, path)
 
 
-def _rows(file: TextIO, path: str) -> Iterator[dict[str, str]]:
+def _text(file: TextIO, path: str) -> Iterator[str]:
+    """The lines of a file that has no NUL in it, as no argument of a command can have one."""
+    for index, line in enumerate(file, 1):
+        if "\0" in line:
+            raise InvalidArgumentError(
+                f"{path}, line {index}: it has a NUL. If the file is in UTF-16, save it as UTF-8."
+            )
+        yield line
+
+
+def _rows(file: Iterable[str], path: str) -> Iterator[dict[str, str]]:
     """The rows of a table with a head."""
     reader = csv.DictReader(file, strict=True)
-    head = reader.fieldnames or []
-    if not head or len(set(head)) < len(head) or "" in head:
-        raise InvalidArgumentError(f"The first line of {path} must name its columns, each once.")
     try:
+        head = reader.fieldnames or []
+        _check_head(head, path)
         for row in reader:
             if None in row or None in row.values():
                 raise InvalidArgumentError(
@@ -108,7 +118,18 @@ def _rows(file: TextIO, path: str) -> Iterator[dict[str, str]]:
                 )
             yield row
     except csv.Error as error:
-        raise InvalidArgumentError(f"{path}, line {reader.line_num}: {error}.") from None
+        line = reader.reader.line_num
+        raise InvalidArgumentError(f"{path}, line {line}: {error}.") from None
+
+
+def _check_head(head: Sequence[str], path: str) -> None:
+    """Refuse a head that names a column twice, or not at all."""
+    must = f"The first line of {path} must name its columns, each once"
+    if not head or "" in head:
+        raise InvalidArgumentError(f"{must}.")
+    doubled = next((name for name, times in Counter(head).items() if times > 1), None)
+    if doubled is not None:
+        raise InvalidArgumentError(f"{must}: {doubled!r} stands there more than once.")
 
 
 def _values(file: TextIO, path: str) -> Iterator[Json]:
