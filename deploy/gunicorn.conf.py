@@ -7,8 +7,10 @@ threaded worker keeps connections open, too; the sync one hangs up after each re
 """
 
 import os
+import shutil
 import signal
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -39,6 +41,22 @@ def postgresql() -> Path | None:
 
 
 def on_starting(server: Any) -> None:
+    """Make ready what all workers share."""
+    share_measurements()
+    start_postgresql()
+
+
+def share_measurements() -> None:
+    """Make the folder in whose files the workers count for ``/metrics``.
+
+    Whichever of them is asked adds all up, those that have ended included: so it goes with this
+    process only.
+    """
+    folder = tempfile.mkdtemp(prefix="taskfarm-metrics-", dir=worker_tmp_dir)
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
+
+
+def start_postgresql() -> None:
     """Start PostgreSQL before the workers, which inherit this process's handle on it.
 
     So it is this process that stops it. The end of a worker is no good place for that: after
@@ -73,7 +91,8 @@ def post_fork(server: Any, worker: Any) -> None:
 
 
 def on_exit(server: Any) -> None:
-    """Have PostgreSQL stopped with this process."""
+    """Have PostgreSQL stopped with this process, and drop what the workers counted."""
+    shutil.rmtree(os.environ["PROMETHEUS_MULTIPROC_DIR"], ignore_errors=True)
     if directory := postgresql():
         from taskfarm_site.pgserver import base
 

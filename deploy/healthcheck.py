@@ -6,10 +6,10 @@ import sys
 
 
 def answers(address: str, patience: float = 5) -> bool:
-    """Whether a farm listens at ``host:port``; a redirection to HTTPS counts as an answer."""
+    """Whether a farm answers at ``host:port``."""
     connection = http.client.HTTPConnection(address, timeout=patience)
     try:
-        connection.request("GET", "/", headers={"Host": "localhost", "Accept": "application/json"})
+        connection.request("GET", "/healthz", headers={"Host": "localhost"})
         return connection.getresponse().status < 400
     except (OSError, http.client.HTTPException):
         return False

@@ -4,6 +4,7 @@ No list counts its table, and none is searched or ordered without an index.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -18,13 +19,14 @@ from django.urls import reverse
 from django.utils.functional import cached_property
 from django.utils.html import format_html
 
-from runs import lifecycle, reports, restarts
+from runs import lifecycle, reports, restarts, steering, tallies
+from runs.errors import Conflict, NotFound
 from runs.filters import RunFilter, uuid_bounds
 from runs.models import Attempt, Run, Task, Worker, task_id
-from runs.states import TaskState
+from runs.states import RunState, TaskState
+from runs.tallies import Counts
 from runs.wording import percentage, tasks
 
-EVERYTHING = tuple(state for state in TaskState if state != TaskState.WAITING)
 FARTHEST = 1_000
 """Rows that a list can be paged through; what lies beyond is found by searching."""
 
@@ -172,6 +174,98 @@ class WorkerAdmin(ReadOnlyAdmin):
         return queryset.filter(owner__username=term), False
 
 
+@dataclass(frozen=True)
+class Order:
+    """What an action does to each of the selected runs.
+
+    Attributes:
+        question: what is asked before.
+        meaning: what will happen.
+        button: what the answer says.
+        said: what is told afterwards, with ``{runs}`` and ``{tasks}``.
+        perform: does it to a run, with the user's name and reason; answers how many tasks.
+        states: the states whose tasks it touches.
+        run_states: the states of a run from which it exists.
+    """
+
+    question: str
+    meaning: str
+    button: str
+    said: str
+    perform: Callable[[Run, str, str], int]
+    states: tuple[TaskState, ...]
+    run_states: tuple[RunState, ...] = tuple(RunState)
+
+    def touched(self, run: Run, counts: Counts) -> int | None:
+        """How many tasks of a run it touches; None where it does not exist for the run."""
+        return sum(map(counts.of, self.states)) if run.state in self.run_states else None
+
+
+def pause(run: Run, by: str, why: str) -> int:
+    """Pause a run; answers how many tasks are held back."""
+    steering.pause(run=run, who=by, why=why)
+    return tallies.read(run.id).waiting
+
+
+def resume(run: Run, by: str, why: str) -> int:
+    """Resume a run; answers how many tasks can be handed out."""
+    steering.resume(run=run, who=by, why=why)
+    return tallies.read(run.id).waiting
+
+
+ORDERS = {
+    "pause": Order(
+        question="Pause these runs?",
+        meaning="Nothing more is handed out until somebody resumes them. What computes now goes "
+        "on, and its reports count.",
+        button="Pause",
+        said="Paused {runs}: {tasks} held back.",
+        perform=pause,
+        states=(TaskState.WAITING,),
+        run_states=(RunState.ACTIVE,),
+    ),
+    "resume": Order(
+        question="Resume these runs?",
+        meaning="Workers get tasks again. A gate that the canaries had closed is opened.",
+        button="Resume",
+        said="Resumed {runs}: {tasks} can be handed out.",
+        perform=resume,
+        states=(TaskState.WAITING,),
+        run_states=(RunState.PAUSED,),
+    ),
+    "restart_unfinished": Order(
+        question="Restart unfinished tasks?",
+        meaning="Tasks that are computing, failed or cancelled wait again and keep their "
+        "percentage; those that are done stay done. A worker that still computes one of them is "
+        "too late.",
+        button="Restart",
+        said="Restarted {tasks}.",
+        perform=lambda run, by, why: restarts.restart(run=run, by=by, why=why),
+        states=restarts.UNFINISHED,
+    ),
+    "restart_all": Order(
+        question="Restart all tasks?",
+        meaning="Every task starts from 0 again, those that are done included. A worker that "
+        "still computes one of them is too late.",
+        button="Restart",
+        said="Restarted {tasks}.",
+        perform=lambda run, by, why: restarts.restart(run=run, everything=True, by=by, why=why),
+        states=tuple(state for state in TaskState if state != TaskState.WAITING),
+    ),
+    "cancel": Order(
+        question="Cancel what is left?",
+        meaning="What waits is never handed out; what computes is called off, and its worker is "
+        "told. Tasks that have ended stay what they are. A restart takes cancelled tasks up again.",
+        button="Cancel",
+        said="Cancelled {tasks} of {runs}.",
+        perform=lambda run, by, why: steering.cancel(run=run, who=by, why=why),
+        states=(TaskState.WAITING, TaskState.COMPUTING),
+        run_states=(RunState.ACTIVE, RunState.PAUSED),
+    ),
+}
+"""What people can do to runs here: the word in the form → what it does."""
+
+
 class RunChangeList(ChangeList):
     """The list of runs, each beside its counts: two queries for the whole page."""
 
@@ -204,7 +298,7 @@ class RunAdmin(AnyAdmin):
     search_fields = ("uuid",)
     search_help_text = "Words of the name or namespace, or the start of the UUID"
     autocomplete_fields = ("owner", "group")
-    actions = ("restart_unfinished", "restart_all")
+    actions = ("pause", "resume", "restart_unfinished", "restart_all", "cancel")
     readonly_fields = (
         "uuid", "shown_state", "num_tasks", "percent", "waiting", "computing", "done", "failed",
         "cancelled", "stale", "created", "started", "moved", "page",
@@ -257,39 +351,69 @@ class RunAdmin(AnyAdmin):
         allowed = self.has_delete_permission(request)
         return lines, counts, set() if allowed else {"run"}, []
 
+    @admin.action(description="Pause", permissions=["change"])
+    def pause(self, request: HttpRequest, queryset: QuerySet[Run]) -> HttpResponse | None:
+        """Ask, then hand out nothing more."""
+        return self._ask_then_act(request, queryset, "pause")
+
+    @admin.action(description="Resume", permissions=["change"])
+    def resume(self, request: HttpRequest, queryset: QuerySet[Run]) -> HttpResponse | None:
+        """Ask, then hand out again."""
+        return self._ask_then_act(request, queryset, "resume")
+
     @admin.action(description="Restart unfinished tasks", permissions=["change"])
     def restart_unfinished(
         self, request: HttpRequest, queryset: QuerySet[Run]
     ) -> HttpResponse | None:
         """Ask, then restart what is not done."""
-        return self._ask_then_restart(request, queryset, everything=False)
+        return self._ask_then_act(request, queryset, "restart_unfinished")
 
     @admin.action(description="Restart all tasks", permissions=["change"])
     def restart_all(self, request: HttpRequest, queryset: QuerySet[Run]) -> HttpResponse | None:
         """Ask, then restart everything."""
-        return self._ask_then_restart(request, queryset, everything=True)
+        return self._ask_then_act(request, queryset, "restart_all")
 
-    def _ask_then_restart(
-        self, request: HttpRequest, queryset: QuerySet[Run], *, everything: bool
+    @admin.action(description="Cancel", permissions=["change"])
+    def cancel(self, request: HttpRequest, queryset: QuerySet[Run]) -> HttpResponse | None:
+        """Ask, then call off what waits and computes."""
+        return self._ask_then_act(request, queryset, "cancel")
+
+    def _ask_then_act(
+        self, request: HttpRequest, queryset: QuerySet[Run], name: str
     ) -> HttpResponse | None:
-        """Show how many tasks a restart touches; do it when that was answered."""
+        """Show how many tasks an action touches; do it when that was answered."""
+        order = ORDERS[name]
         if request.POST.get("post"):
-            by = request.user.get_username()
-            touched = sum(restarts.restart(run=r, everything=everything, by=by) for r in queryset)
-            messages.success(request, f"Restarted {tasks(touched)}.")
+            self._act(request, queryset, order)
             return None
-        states = EVERYTHING if everything else restarts.UNFINISHED
         runs = list(queryset)
         progress = reports.progress_of(runs)
+        rows = [(run, order.touched(run, progress[run.id].counts)) for run in runs]
         context = {
             **self.admin_site.each_context(request),
-            "title": "Restart all tasks?" if everything else "Restart unfinished tasks?",
+            "title": order.question,
             "opts": self.opts,
-            "rows": [(run, sum(map(progress[run.id].counts.of, states))) for run in runs],
-            "everything": everything,
+            "rows": rows,
+            "order": order,
+            "name": name,
             "checkbox": helpers.ACTION_CHECKBOX_NAME,
         }
-        return TemplateResponse(request, "admin/runs/run/restart.html", context)
+        return TemplateResponse(request, "admin/runs/run/act.html", context)
+
+    def _act(self, request: HttpRequest, queryset: QuerySet[Run], order: Order) -> None:
+        """Do it to each run; a run that is not in a state for it is told and passed over."""
+        by = request.user.get_username()
+        why = request.POST.get("why", "").replace("\x00", "").strip()[:1000]
+        done = touched = 0
+        for run in queryset:
+            try:
+                touched += order.perform(run, by, why)
+                done += 1
+            except (Conflict, NotFound) as refusal:
+                messages.warning(request, f"Passed over {run.title}: {refusal.detail}")
+        if done:
+            some = "1 run" if done == 1 else f"{done} runs"
+            messages.success(request, order.said.format(runs=some, tasks=tasks(touched)))
 
     @admin.display(description="name")
     def title(self, run: Run) -> str:

@@ -408,14 +408,22 @@ class RunEvent(models.Model):
 
 
 class SweepLock(models.Model):
-    """One row: when the last sweep began. Whoever moves it on sweeps; see ``sweep.py``.
+    """One row: when the last sweep began, and what all did. Who moves it on sweeps (``sweep.py``).
 
-    ``resumed`` is when the farm was last there again after a time in which no worker could reach
-    it: nobody's silence counts from before.
+    ``resumed``: since when silence counts, after a time in which no worker could reach the farm.
     """
 
     began = models.DateTimeField(db_default=Now())
     resumed = models.DateTimeField(db_default=Now())
+    ended = models.DateTimeField(null=True, help_text="When the last sweep was over.")
+    sweeps = models.BigIntegerField(default=0, db_default=0, help_text="How many there were.")
+    seconds = models.FloatField(default=0, db_default=0, help_text="What they took in all.")
+    lost_workers = models.BigIntegerField(default=0, db_default=0, help_text="Given up as lost.")
+
+
+def attempts_ended(outcome: str) -> "models.BigIntegerField[int, int]":
+    """The column that counts the attempts with an outcome."""
+    return models.BigIntegerField(default=0, db_default=0, help_text=f"Attempts ended: {outcome}.")
 
 
 class Tally(models.Model):
@@ -437,9 +445,13 @@ class Tally(models.Model):
     settled_percent = models.BigIntegerField(
         default=0, help_text="Sum over tasks that are not computing, in millionths of a percent."
     )
-    stale = models.BigIntegerField(
-        default=0, help_text="Reports refused because they came too late."
-    )
+    stale = models.BigIntegerField(default=0, help_text="Reports refused: they came too late.")
+    ended_done = attempts_ended("done")
+    ended_failed = attempts_ended("failed")
+    ended_lost = attempts_ended("lost")
+    ended_timeout = attempts_ended("timeout")
+    ended_released = attempts_ended("released")
+    ended_cancelled = attempts_ended("cancelled")
     updated = models.DateTimeField()
 
     class Meta:

@@ -92,12 +92,19 @@ def requeue(
     for row in rows:
         after = row.percent if percent is None else percent
         change.move(row.state, TaskState.WAITING, before=row.percent, after=after)
-    attempts.close(computing(rows), outcome, error=why)
+    _close(rows, outcome, why, change)
     _forget_failures(run, rows)
     run_sql(REQUEUE, [percent, as_list([row.id for row in rows])])
     lowest = min(row.number for row in rows)
     run_sql(LOWER_FLOOR, [lowest, run.id, lowest])
     return change
+
+
+def _close(rows: Sequence[Row], outcome: Outcome, why: str, change: Counts) -> None:
+    """Close the open attempts among locked tasks, all in the same way."""
+    open_attempts = computing(rows)
+    attempts.close(open_attempts, outcome, error=why)
+    change.end(outcome, len(open_attempts))
 
 
 def _forget_failures(run: Run, rows: Sequence[Row]) -> None:
@@ -139,6 +146,7 @@ def end(run: Run, ended: dict[int, tuple[Row, Ending]], *, change: Counts) -> li
         groups.setdefault(ending.outcome, []).append(row)
     failed: list[Row] = []
     for outcome, rows in groups.items():
+        change.end(outcome, len(rows))
         if outcome == Outcome.DONE:
             _finish(rows, TaskState.DONE, 100.0, change)
         elif outcome == Outcome.RELEASED:
@@ -194,7 +202,7 @@ def cancel(rows: Sequence[Row], *, why: str) -> Counts:
         The change of the run's counts, for ``tallies.add``.
     """
     change = Counts()
-    attempts.close(computing(rows), Outcome.CANCELLED, error=why)
+    _close(rows, Outcome.CANCELLED, why, change)
     for row in rows:
         change.move(row.state, TaskState.CANCELLED, before=row.percent, after=row.percent)
     run_sql(CANCEL, [as_list([row.id for row in rows])])

@@ -104,6 +104,7 @@ def sweep(*, give_up_silent: bool = True) -> Swept:
     Args:
         give_up_silent: whether silent workers are given up; see ``is_heard``.
     """
+    began = time.monotonic()
     swept = Swept()
     for worker_id in silent_workers() if give_up_silent else ():
         lost = give_up(worker_id)
@@ -115,8 +116,18 @@ def sweep(*, give_up_silent: bool = True) -> Swept:
     swept.expired = steering.expire_runs()
     swept.cancelled = steering.finish_cancelled()
     swept.deleted = lifecycle.sweep_deleted(after=UNDISTURBED, pieces=PIECES)
+    run_sql(COUNT_SWEEP, [AGES, AGES, time.monotonic() - began])
     return swept
 
+
+AGES = 10 * 365 * 86_400
+"""Seconds: where no worker has ever called, a sweep from cron is not to look like one of theirs."""
+COUNT_SWEEP = """
+INSERT INTO runs_sweeplock AS s (id, began, resumed, ended, sweeps, seconds, lost_workers)
+VALUES (1, {long_ago}, {long_ago}, {now}, 1, %s, 0)
+ON CONFLICT (id) DO UPDATE SET
+    ended = excluded.ended, sweeps = s.sweeps + 1, seconds = s.seconds + excluded.seconds
+"""
 
 SILENT = """
 SELECT id FROM runs_worker
@@ -136,6 +147,8 @@ STILL_SILENT = """
 SELECT id FROM runs_worker
 WHERE id = %s AND gone IS NULL AND last_seen < {silent_since} {for_update}
 """
+# Last in its transaction, so that whose turn it is waits for no more than its commit.
+COUNT_LOST = "UPDATE runs_sweeplock SET lost_workers = lost_workers + 1"
 RUNS_HELD = """
 SELECT DISTINCT run_id FROM runs_task WHERE worker_id = %s AND state = 1 ORDER BY run_id
 """
@@ -163,6 +176,7 @@ def give_up(worker_id: int) -> int | None:
             transaction.set_rollback(True)
             return None
         run_sql("UPDATE runs_worker SET gone = {now} WHERE id = %s", [worker_id])
+        run_sql(COUNT_LOST, [])
     for run in failed:
         steering.enforce_policy(run, failed=True)
     return ended

@@ -1,4 +1,6 @@
-"""Exact counts of a run by state, kept up with every transition, read in O(1).
+"""Exact counts of a run, kept up with every transition, read in O(1).
+
+Tasks by state, and attempts by how they ended.
 
 Each writer adds its change to a slot of its own, in the transaction that moves the tasks, so
 there is no hot row; a read sums the slots. A slot is left for a fresh one after some hundred
@@ -19,7 +21,7 @@ from django.db import connection, transaction
 
 from runs.dialect import as_datetime, as_list, fetch, run_sql
 from runs.models import Tally
-from runs.states import TaskState
+from runs.states import Outcome, TaskState
 
 MILLION = 1_000_000
 SLOT_LIFETIME = 500
@@ -27,23 +29,18 @@ SLOT_LIFETIME = 500
 FOLD_ABOVE = 64
 """A run with more slots than this is worth folding."""
 
-ADD = """
-INSERT INTO runs_tally AS t
-    (run_id, slot, waiting, computing, done, failed, cancelled, settled_percent, stale, updated)
-VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, {now})
-ON CONFLICT (run_id, slot) DO UPDATE SET
-    waiting = t.waiting + excluded.waiting,
-    computing = t.computing + excluded.computing,
-    done = t.done + excluded.done,
-    failed = t.failed + excluded.failed,
-    cancelled = t.cancelled + excluded.cancelled,
-    settled_percent = t.settled_percent + excluded.settled_percent,
-    stale = t.stale + excluded.stale,
-    updated = excluded.updated
-"""
 COLUMNS = (
     "waiting", "computing", "done", "failed", "cancelled", "settled_percent", "stale",
+    "ended_done", "ended_failed", "ended_lost", "ended_timeout", "ended_released",
+    "ended_cancelled",
 )  # fmt: skip
+ADD = f"""
+INSERT INTO runs_tally AS t (run_id, slot, {", ".join(COLUMNS)}, updated)
+VALUES (%s, %s, {", ".join(["%s"] * len(COLUMNS))}, {{now}})
+ON CONFLICT (run_id, slot) DO UPDATE SET
+    {", ".join(f"{name} = t.{name} + excluded.{name}" for name in COLUMNS)},
+    updated = excluded.updated
+"""
 
 
 @dataclass
@@ -52,7 +49,7 @@ class Counts:
 
     ``settled_percent`` sums the percentages of the tasks that are not computing, in millionths of
     a percent, so that sums are exact; progress of a computing task is no transition and costs no
-    write here. ``stale`` counts refused reports.
+    write here. ``stale`` counts refused reports, ``ended_…`` the attempts by their outcome.
     """
 
     waiting: int = 0
@@ -62,6 +59,12 @@ class Counts:
     cancelled: int = 0
     settled_percent: int = 0
     stale: int = 0
+    ended_done: int = 0
+    ended_failed: int = 0
+    ended_lost: int = 0
+    ended_timeout: int = 0
+    ended_released: int = 0
+    ended_cancelled: int = 0
 
     @property
     def total(self) -> int:
@@ -76,6 +79,14 @@ class Counts:
     def of(self, state: TaskState) -> int:
         """The count of one state."""
         return int(getattr(self, state.label))
+
+    def ended(self, outcome: Outcome) -> int:
+        """How many attempts ended so."""
+        return int(getattr(self, f"ended_{outcome.label}"))
+
+    def end(self, outcome: Outcome, attempts: int) -> None:
+        """Note that so many attempts ended so."""
+        setattr(self, f"ended_{outcome.label}", self.ended(outcome) + attempts)
 
     def move(self, start: TaskState, end: TaskState, *, before: float, after: float) -> None:
         """Note that one task went from ``start`` at ``before`` % to ``end`` at ``after`` %."""
@@ -160,13 +171,11 @@ def look(run_ids: list[int]) -> dict[int, Kept]:
 LOCK_SLOTS = """
 SELECT id FROM runs_tally WHERE run_id = %s ORDER BY id {for_update}
 """
-FOLD = """
-INSERT INTO runs_tally
-    (run_id, slot, waiting, computing, done, failed, cancelled, settled_percent, stale, updated)
-SELECT run_id, %s, SUM(waiting), SUM(computing), SUM(done), SUM(failed), SUM(cancelled),
-    SUM(settled_percent), SUM(stale), MAX(updated)
+FOLD = f"""
+INSERT INTO runs_tally (run_id, slot, {", ".join(COLUMNS)}, updated)
+SELECT run_id, %s, {", ".join(f"SUM({name})" for name in COLUMNS)}, MAX(updated)
 FROM runs_tally
-WHERE id {in_list} AND EXISTS (
+WHERE id {{in_list}} AND EXISTS (
     SELECT 1 FROM runs_run WHERE runs_run.id = runs_tally.run_id AND deleted IS NULL
 )
 GROUP BY run_id
@@ -197,15 +206,18 @@ def fold_if_many(run_id: int) -> None:
 RECOUNT = """
 SELECT state, COUNT(*), COALESCE(SUM({micro}), 0) FROM runs_task WHERE run_id = %s GROUP BY state
 """
+RECOUNT_ENDS = "SELECT outcome, COUNT(*) FROM runs_attempt WHERE run_id = %s GROUP BY outcome"
 
 
 def recount(run_id: int) -> Counts:
-    """Count the run's tasks one by one: the truth that the tallies must equal. Slow on purpose."""
+    """Count tasks and attempts one by one: the truth for the tallies. Slow on purpose."""
     counts = Counts()
     for state, count, percent in fetch(RECOUNT, [run_id]):
         setattr(counts, TaskState(state).label, count)
         if state != TaskState.COMPUTING:
             counts.settled_percent += int(percent)
+    for outcome, count in fetch(RECOUNT_ENDS, [run_id]):
+        counts.end(Outcome(outcome), count)
     return counts
 
 

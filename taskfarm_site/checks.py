@@ -102,6 +102,22 @@ def check_proxy(**_: Any) -> list[CheckMessage]:
     return []
 
 
+@register(Tags.security, deploy=True)
+def check_metrics(**_: Any) -> list[CheckMessage]:
+    """Behind a proxy that tells nothing of its callers, all of them look local."""
+    local = any(network.is_loopback for network in settings.TASKFARM_METRICS_ALLOW)
+    if local and not settings.PROXIES and not settings.TASKFARM_METRICS_TOKEN:
+        return [
+            Warning(
+                "TASKFARM_METRICS_ALLOW has this machine, and TASKFARM_PROXIES is 0: behind a "
+                "proxy on this machine anybody may look like it.",
+                hint="Set TASKFARM_PROXIES, or TASKFARM_METRICS_TOKEN.",
+                id="taskfarm.W006",
+            )
+        ]
+    return []
+
+
 @register(Tags.staticfiles, deploy=True)
 def check_static_files(**_: Any) -> list[CheckMessage]:
     """In production static files are collected, hashed and cached."""

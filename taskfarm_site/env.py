@@ -1,6 +1,7 @@
 """Typed readers of environment variables that fail loudly, naming the variable and its value."""
 
 import os
+from ipaddress import IPv4Network, IPv6Network, ip_network
 
 from django.core.exceptions import ImproperlyConfigured
 
@@ -63,4 +64,36 @@ def choice(name: str, default: str, known: set[str]) -> str:
     if found is None:
         shown = ", ".join(sorted(known)) if len(known) < 20 else "such as UTC or Europe/Berlin"
         raise ImproperlyConfigured(f"{name}={value!r} is not known: {shown}.")
+    return found
+
+
+def secret(name: str, *, least: int) -> str:
+    """The variable as a secret of ``least`` characters or more; empty where it is unset.
+
+    Raises:
+        ImproperlyConfigured: it is so short that it can be guessed; its value is not told.
+    """
+    value = text(name).strip()
+    if value and len(value) < least:
+        raise ImproperlyConfigured(
+            f"{name} has {len(value)} characters and needs {least} or more: make one with "
+            "python3 -c 'import secrets; print(secrets.token_urlsafe(32))'"
+        )
+    return value
+
+
+def networks(name: str) -> list[IPv4Network | IPv6Network]:
+    """The variable as addresses and networks: commas separate.
+
+    Raises:
+        ImproperlyConfigured: one of them is neither.
+    """
+    found = []
+    for word in words(name):
+        try:
+            found.append(ip_network(word))
+        except ValueError as error:
+            raise ImproperlyConfigured(
+                f"{name}: {error}. Use addresses or networks such as 10.1.2.3 or 10.1.0.0/16."
+            ) from None
     return found

@@ -1,5 +1,6 @@
-"""The farm's own middleware: the Content-Security-Policy, and what only pages need."""
+"""The farm's own middleware: the Content-Security-Policy, what only pages need, a stop-watch."""
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -7,6 +8,8 @@ from django.contrib.auth.middleware import AuthenticationMiddleware
 from django.contrib.messages.middleware import MessageMiddleware
 from django.contrib.sessions.middleware import SessionMiddleware
 from django.http import HttpRequest, HttpResponse
+
+from taskfarm_site.exposition import EXCHANGES
 
 Handler = Callable[[HttpRequest], HttpResponse]
 
@@ -50,6 +53,26 @@ def content_security_policy(get_response: Handler) -> Handler:
         response = get_response(request)
         policy = DOCS_POLICY if request.path.startswith("/api/docs/") else POLICY
         response.headers.setdefault("Content-Security-Policy", policy)
+        return response
+
+    return respond
+
+
+def time_exchanges(get_response: Handler) -> Handler:
+    """Measure how long exchanges take, credentials included; those that are refused do not count.
+
+    It comes first, so that it sees all that this process does for one.
+    """
+
+    def respond(request: HttpRequest) -> HttpResponse:
+        if not request.path.startswith("/api/worker/"):
+            return get_response(request)
+        began = time.perf_counter()
+        response = get_response(request)
+        match = request.resolver_match
+        refused = 400 <= response.status_code < 500
+        if match is not None and match.url_name == "api-exchange" and not refused:
+            EXCHANGES.observe(time.perf_counter() - began)
         return response
 
     return respond

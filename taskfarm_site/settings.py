@@ -23,6 +23,11 @@ HTTPS = env.flag("TASKFARM_HTTPS", False)
 PROXIES = env.number("TASKFARM_PROXIES", 0, least=0, most=10)
 CSRF_TRUSTED_ORIGINS = env.words("TASKFARM_TRUSTED_ORIGINS")
 
+# --- Monitoring ---------------------------------------------------------------------------------
+# What is set must be met, both if both are; neither: monitoring.py says whom that lets in.
+TASKFARM_METRICS_TOKEN = env.secret("TASKFARM_METRICS_TOKEN", least=16)
+TASKFARM_METRICS_ALLOW = env.networks("TASKFARM_METRICS_ALLOW")
+
 # --- Database -----------------------------------------------------------------------------------
 DATABASES = {
     "default": databases.database(env.text("DATABASE_URL"), default=BASE_DIR / "taskfarm.sqlite3")
@@ -59,6 +64,7 @@ INSTALLED_APPS = [
     "runs",
 ]
 MIDDLEWARE = [
+    "taskfarm_site.middleware.time_exchanges",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "taskfarm_site.middleware.content_security_policy",
@@ -133,6 +139,8 @@ AXES_CLIENT_IP_CALLABLE = "accounts.lockout.client_address"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = HTTPS
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
+# Monitors ask gunicorn itself, past the proxy that speaks HTTPS.
+SECURE_REDIRECT_EXEMPT = ["^(healthz|readyz|metrics)$"]
 SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = HTTPS
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if HTTPS and PROXIES else None

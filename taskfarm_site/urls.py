@@ -3,10 +3,13 @@
 from django.contrib import admin
 from django.urls import include, path
 
-from taskfarm_site import views
+from taskfarm_site import monitoring, views
 
 urlpatterns = [
     path("", views.index, name="index"),
+    path("healthz", monitoring.healthz, name="healthz"),
+    path("readyz", monitoring.readyz, name="readyz"),
+    path("metrics", monitoring.metrics, name="metrics"),
     path("api/", include("runs.api.urls")),
     path("admin/", admin.site.urls),
     path("account/", include("accounts.urls")),

@@ -1,11 +1,12 @@
 """The admin: people are managed, runs are steered through the lifecycle, the rest is looked at."""
 
 import pytest
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Permission, User
 
+from runs import steering, tallies
 from runs.admin import FARTHEST, BoundedPaginator
-from runs.models import Attempt, Run, Task, Worker
-from runs.states import TaskState
+from runs.models import Attempt, Run, RunEvent, Task, Worker
+from runs.states import Outcome, TaskState
 from tests import factories
 
 
@@ -48,6 +49,74 @@ def test_a_restart_asks_and_says_how_many(root, run, answer, name, asked, said):
     response = act(answer, root, name, run, post="yes")
     assert f"{said} tasks." in root.get(response.url).content.decode()
     factories.check_books(run)
+
+
+@pytest.mark.parametrize(
+    ("name", "state", "asked", "said", "what"),
+    [
+        ("pause", "active", "3 tasks", "Paused 1 run: 3 tasks held back.", "pause"),
+        ("resume", "paused", "3 tasks", "Resumed 1 run: 3 tasks can be handed out.", "resume"),
+        ("cancel", "active", "4 tasks", "Cancelled 4 tasks of 1 run.", "cancel"),
+        ("restart_unfinished", "active", "3 tasks", "Restarted 3 tasks.", "restart"),
+    ],
+)
+def test_an_action_asks_and_is_kept_with_name_and_reason(
+    root, run, answer, name, state, asked, said, what
+):
+    Run.objects.filter(pk=run.pk).update(state=state)
+    page = act(answer, root, name, run).content.decode()
+    assert asked in page
+    assert 'name="why"' in page
+    assert not RunEvent.objects.exists(), "asking changes nothing"
+    response = act(answer, root, name, run, post="yes", why=" the disk\0 is full ")
+    assert said in root.get(response.url).content.decode()
+    event = RunEvent.objects.get()
+    assert (event.what, event.who, event.why) == (what, "root", "the disk is full")
+    factories.check_books(run)
+
+
+def test_cancelling_reaches_every_task_that_is_open(root, run, answer):
+    act(answer, root, "cancel", run, post="yes")
+    run.refresh_from_db()
+    assert run.state == "cancelled"
+    counts = tallies.read(run.id)
+    assert (counts.waiting, counts.computing, counts.cancelled, counts.done) == (0, 0, 4, 4)
+    assert run.attempts.get(outcome=Outcome.CANCELLED).error == "cancelled by root"
+    factories.check_books(run)
+
+
+def test_runs_in_another_state_are_passed_over_and_said_to_be(root, run, alice, answer):
+    held = factories.run(alice, 5, name="held")
+    steering.pause(run=held, who="alice")
+    both = [run.pk, held.pk]
+    page = answer(root, "/admin/runs/run/", action="pause", _selected_action=both).content.decode()
+    assert "held: nothing to do, it is paused" in page
+    response = answer(root, "/admin/runs/run/", action="pause", _selected_action=both, post="yes")
+    said = root.get(response.url).content.decode()
+    assert "Paused 1 run: 3 tasks held back." in said
+    assert "Passed over held: The run is paused, so there is nothing to pause." in said
+    assert set(Run.objects.values_list("state", flat=True)) == {"paused"}
+
+
+def test_a_restart_after_the_runs_time_is_refused_in_words(root, run, answer):
+    Run.objects.filter(pk=run.pk).update(expire_at=run.created)
+    response = act(answer, root, "restart_all", run, post="yes")
+    said = root.get(response.url).content.decode()
+    assert "time was up" in said
+    assert "Restarted" not in said
+
+
+def test_who_may_only_look_is_offered_no_action(run, staff, visit):
+    staff.user_permissions.add(Permission.objects.get(codename="view_run"))
+    client = visit(staff)
+    page = client.get("/admin/runs/run/").content.decode()
+    assert "tiles" in page
+    assert "Cancel" not in page
+    token = client.cookies["csrftoken"].value if "csrftoken" in client.cookies else ""
+    fields = {"action": "cancel", "_selected_action": run.pk, "post": "yes"}
+    client.post("/admin/runs/run/", {"csrfmiddlewaretoken": token, **fields})
+    run.refresh_from_db()
+    assert run.state == "active"
 
 
 def test_runs_are_deleted_with_all_that_belongs_to_them(root, run, answer):

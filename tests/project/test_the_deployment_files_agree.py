@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 from django.conf import settings
+from django.urls import reverse
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 DEPLOY = ROOT / "deploy"
@@ -53,6 +54,12 @@ def test_nginx_leaves_the_limits_to_the_farm() -> None:
     assert int(patience[1]) >= int(timeout[1])
     assert "X-Forwarded-For $proxy_add_x_forwarded_for" in NGINX
     assert "X-Forwarded-Proto $scheme" in NGINX
+
+
+@pytest.mark.once
+def test_nginx_keeps_the_metrics_inside() -> None:
+    assert re.search(r"location = /metrics \{\s*return 404;\s*\}", NGINX)
+    assert reverse("metrics") == "/metrics"
 
 
 @pytest.mark.once

@@ -145,6 +145,7 @@ def test_the_documented_production_settings_pass_the_deployment_check() -> None:
         ({"ALLOWED_HOSTS": ""}, "taskfarm.W002"),
         ({"ALLOWED_HOSTS": "*"}, "taskfarm.W003"),
         ({"TASKFARM_PROXIES": "0"}, "taskfarm.W004"),
+        ({"TASKFARM_PROXIES": "0", "TASKFARM_METRICS_ALLOW": "127.0.0.1"}, "taskfarm.W006"),
     ],
 )
 def test_what_a_user_can_misconfigure_is_told_with_a_hint(change: dict[str, str], id: str) -> None:
