@@ -202,6 +202,13 @@ class Run(models.Model):
         return self.name or f"run {self.uuid.hex[:8]}"
 
 
+def of_run(name: str) -> "models.ForeignKey[Run, Run]":
+    """What ties the rows of a table to their run; ``name``: what they are there."""
+    return models.ForeignKey(
+        Run, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name=name
+    )
+
+
 class Worker(models.Model):
     """One client process that registered."""
 
@@ -260,9 +267,7 @@ class Task(models.Model):
     started = models.DateTimeField(null=True, help_text="The current or last attempt's start.")
     updated = models.DateTimeField(null=True, help_text="The last word on it.")
     percent = models.FloatField(default=0)
-    run = models.ForeignKey(
-        Run, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name="tasks"
-    )
+    run = of_run("tasks")
     number = models.IntegerField()
     attempt = models.IntegerField(default=0, help_text="How often it was claimed.")
     forgiven = models.IntegerField(
@@ -323,13 +328,7 @@ class Attempt(models.Model):
     )
     started = models.DateTimeField()
     ended = models.DateTimeField()
-    run = models.ForeignKey(
-        Run,
-        on_delete=models.DO_NOTHING,
-        db_constraint=False,
-        db_index=False,
-        related_name="attempts",
-    )
+    run = of_run("attempts")
     number = models.IntegerField(help_text="The task's number.")
     attempt = models.IntegerField(help_text="Which attempt at the task, from 1.")
     outcome = models.SmallIntegerField(choices=Outcome.choices)
@@ -364,13 +363,7 @@ class TaskInput(models.Model):
     """The input of a task that has one, as JSON. Written once, read at the claim."""
 
     pk = models.CompositePrimaryKey("run_id", "number")
-    run = models.ForeignKey(
-        Run,
-        on_delete=models.DO_NOTHING,
-        db_constraint=False,
-        db_index=False,
-        related_name="inputs",
-    )
+    run = of_run("inputs")
     number = models.IntegerField()
     value = models.TextField(help_text="JSON.")
 
@@ -381,13 +374,7 @@ class TaskInput(models.Model):
 class RunEvent(models.Model):
     """What a person or policy did to a run: who, when, what, why, and to how many tasks."""
 
-    run = models.ForeignKey(
-        Run,
-        on_delete=models.DO_NOTHING,
-        db_constraint=False,
-        db_index=False,
-        related_name="events",
-    )
+    run = of_run("events")
     at = models.DateTimeField(db_default=Now(), editable=False)
     who = models.CharField(max_length=150, blank=True, help_text="A user's name; empty: policy.")
     what = models.CharField(max_length=20)
@@ -429,13 +416,7 @@ def attempts_ended(outcome: str) -> "models.BigIntegerField[int, int]":
 class Tally(models.Model):
     """The maintained counts of a run: the sum over its slots is exact; see ``tallies.py``."""
 
-    run = models.ForeignKey(
-        Run,
-        on_delete=models.DO_NOTHING,
-        db_constraint=False,
-        db_index=False,
-        related_name="tallies",
-    )
+    run = of_run("tallies")
     slot = models.IntegerField(help_text="Which writer's; a slot alone may be negative.")
     waiting = models.BigIntegerField(default=0)
     computing = models.BigIntegerField(default=0)
@@ -465,13 +446,7 @@ class Tally(models.Model):
 class FailureTally(models.Model):
     """The maintained counts of failed tasks by their error; see ``failures.py``."""
 
-    run = models.ForeignKey(
-        Run,
-        on_delete=models.DO_NOTHING,
-        db_constraint=False,
-        db_index=False,
-        related_name="failure_tallies",
-    )
+    run = of_run("failure_tallies")
     fingerprint = models.BigIntegerField()
     slot = models.IntegerField(help_text="Which writer's; a slot alone may be negative.")
     count = models.IntegerField()
@@ -492,13 +467,7 @@ class Throughput(models.Model):
     """What a run got done in one minute; feeds charts and rates without touching tasks."""
 
     minute = models.DateTimeField()
-    run = models.ForeignKey(
-        Run,
-        on_delete=models.DO_NOTHING,
-        db_constraint=False,
-        db_index=False,
-        related_name="throughput",
-    )
+    run = of_run("throughput")
     slot = models.IntegerField()
     done = models.BigIntegerField(default=0)
     failed = models.BigIntegerField(default=0)
