@@ -105,6 +105,8 @@ class Forked:
 
         def live() -> None:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            # In a shell's background, where these tests may run, it is ignored.
+            signal.signal(signal.SIGINT, signal.default_int_handler)
             try:
                 writer.send(work())
             except KeyboardInterrupt:
