@@ -1,5 +1,6 @@
 """Fixtures that all tests share: people, runs, workers, callers of the API, real servers."""
 
+import signal
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -13,6 +14,9 @@ from tests import factories
 from tests.server import Server, serve
 
 PASSWORD = factories.PASSWORD
+
+# A shell's background ignores Ctrl-C, and so would the programs that are started and interrupted.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
