@@ -22,6 +22,8 @@ from runs.tallies import Counts
 
 EXPIRE_AT_ONCE = 10
 """Runs that one sweep closes; each has a first piece of its tasks cancelled."""
+CANCELLED_AT_ONCE = 10
+"""Cancelled runs that one sweep looks after."""
 PIECES = 4
 """Pieces of a run that are cancelled on somebody else's call, a sweep's or a report's."""
 
@@ -116,29 +118,26 @@ def cancel_by_policy(run: Run, *, why: str, what: str = "cancel", pieces: int = 
         finish_cancelling(run, pieces)
 
 
-def finish_cancelling(run: Run, most: int | None = None) -> tuple[int, bool]:
+def finish_cancelling(run: Run, most: int | None = None) -> tuple[int, int]:
     """Call off the tasks of a cancelled run, ``most`` pieces of them.
 
-    A sweep does it until nothing is left, for somebody may have been claiming just then, and who
-    cancels may be cut short.
-
     Returns:
-        How many tasks were called off, and whether none was found any more.
+        How many tasks were called off, and in how many pieces some were found.
     """
     event = events.latest(run, "cancel", "expire")
     who = event.who if event else ""
     reason = f"cancelled by {who}" if who else "cancelled by the run's policy"
-    count, left = 0, most
+    count = pieces = 0
     for state in OPEN_STATES:
-        while left != 0:
+        while pieces != most:
             found, cancelled = _cancel_some(run, state, reason)
             count += cancelled
             if not found:
                 break
-            left = None if left is None else left - 1
+            pieces += 1
     if event and count:
         RunEvent.objects.filter(pk=event.pk).update(tasks=Coalesce("tasks", 0) + count)
-    return count, left != 0
+    return count, pieces
 
 
 @rerun_on_conflict
@@ -257,14 +256,23 @@ def _hold(run: Run, why: str) -> None:
 
 
 def finish_cancelled() -> int:
-    """Go on with cancelling, some pieces in all; answers how many tasks were called off."""
-    # Any of them, so that a small one need not wait for ten million tasks of another.
-    run = Run.objects.filter(unfinished=True).order_by("?").first()
-    if run is None:
-        return 0
-    count, over = finish_cancelling(run, PIECES) if run.state == RunState.CANCELLED else (0, True)
-    if over:
-        Run.objects.filter(pk=run.pk).update(unfinished=False)
+    """Go on with cancelling, some pieces in all; answers how many tasks were called off.
+
+    Those runs with least left come first, so that none waits for ten million tasks of another. A
+    run is looked after until a sweep finds nothing there, for somebody may have been claiming just
+    when it was cancelled, and who cancels may be cut short.
+    """
+    late = reports.with_open_tasks(Run.objects.filter(unfinished=True))
+    count, left = 0, PIECES
+    for run in late.order_by("open_tasks", "id")[:CANCELLED_AT_ONCE]:
+        if not left:
+            break
+        cancelled = run.state == RunState.CANCELLED
+        called_off, pieces = finish_cancelling(run, left) if cancelled else (0, 0)
+        if not pieces:  # unless a revived run has been cancelled again since it was read
+            Run.objects.filter(pk=run.pk, state=run.state).update(unfinished=False)
+        count += called_off
+        left -= pieces
     return count
 
 

@@ -59,6 +59,32 @@ def test_a_cancel_that_was_cut_short_is_finished_by_sweeps_or_by_another(
         steering.cancel(run=Run.objects.get(pk=runs[0].pk), who="alice")
 
 
+def test_a_sweep_looks_after_all_cancelled_runs_until_it_finds_nothing_there(alice: User) -> None:
+    """As it finds tasks that a claim, or somebody's PUT, has moved since they were called off."""
+    runs = [factories.run(alice, 6) for _ in range(2)]
+    for run in runs:
+        steering.cancel(run=run, who="alice")
+    for _ in range(2):
+        for run in runs:
+            lifecycle.requeue_one(run=run, number=2)
+        assert sweep.sweep().cancelled == 2
+        assert [tallies.read(run.id).cancelled for run in runs] == [6, 6]
+    assert Run.objects.filter(unfinished=True).count() == 2
+    sweep.sweep()
+    assert not Run.objects.filter(unfinished=True).exists()
+
+
+def test_few_tasks_of_a_run_do_not_wait_for_the_many_of_another(
+    alice: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(steering, "PIECE", 2)
+    large, small = factories.run(alice, 100), factories.run(alice, 2)
+    Run.objects.update(state="cancelled", unfinished=True)
+    sweep.sweep()
+    assert tallies.read(small.id).cancelled == 2
+    assert tallies.read(large.id).cancelled == 2 * (steering.PIECES - 1)
+
+
 def test_what_computes_is_called_off_first(
     alice: User, exchange: Call, monkeypatch: pytest.MonkeyPatch
 ) -> None:
