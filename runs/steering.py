@@ -9,6 +9,7 @@ from contextlib import suppress
 from typing import Any
 
 from django.db import transaction
+from django.db.models import F
 from django.db.models.functions import Coalesce, Now
 
 from runs import events, moves, policy, reports, tallies
@@ -264,7 +265,7 @@ def finish_cancelled() -> int:
     """
     late = reports.with_open_tasks(Run.objects.filter(unfinished=True))
     count, left = 0, PIECES
-    for run in late.order_by("open_tasks", "id")[:CANCELLED_AT_ONCE]:
+    for run in late.order_by(F("open_tasks"), "id")[:CANCELLED_AT_ONCE]:
         if not left:
             break
         cancelled = run.state == RunState.CANCELLED
