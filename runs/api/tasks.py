@@ -49,7 +49,7 @@ class TaskViewSet(FarmViewSet):
             OpenApiExample(
                 "It gets task 17",
                 value={
-                    "id": 4711, "task": 17, "percentCompleted": 0.0, "status": "computing",
+                    "id": 4294967313, "task": 17, "percentCompleted": 0.0, "status": "computing",
                     "attempt": 1,
                 },
                 response_only=True,

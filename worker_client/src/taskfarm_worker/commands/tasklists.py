@@ -75,8 +75,10 @@ class ListTaskList(TaskList):
 class CsvTaskList(TaskList):
     """A row of a CSV file per task; its head names what the command asks for."""
 
+    kind = "csv"
+
     def __init__(self, path: str, workdir: str, command: str) -> None:
-        """Read the table.
+        """Read the rows.
 
         Args:
             path: the file.
@@ -85,23 +87,13 @@ class CsvTaskList(TaskList):
         """
         super().__init__(path, workdir)
         self.command = command
-        self.tasks = lists.read(path, "csv")
+        self.tasks = lists.read(path, self.kind)
 
 
-class NdjsonTaskList(TaskList):
+class NdjsonTaskList(CsvTaskList):
     """A line of JSON per task."""
 
-    def __init__(self, path: str, workdir: str, command: str) -> None:
-        """Read the lines.
-
-        Args:
-            path: the file.
-            workdir: the working folder.
-            command: the template.
-        """
-        super().__init__(path, workdir)
-        self.command = command
-        self.tasks = lists.read(path, "ndjson")
+    kind = "ndjson"
 
 
 class GlobTaskList(TaskList):
