@@ -161,8 +161,8 @@ def tell(row: tuple[Any, ...], kept: tallies.Kept, wait: float | None) -> RunNum
 # in backoff wait on purpose.
 WAITS = """
 SELECT r.id, {now}, t.updated, r.start_after, r.created
-FROM runs_run AS r JOIN runs_task AS t ON t.run_id = r.id AND t.number = (
-    SELECT w.number FROM runs_task AS w
+FROM runs_run AS r JOIN runs_task AS t ON t.id = (
+    SELECT w.id FROM runs_task AS w
     WHERE w.run_id = r.id AND (w.state, w.not_before, w.number) >= (0, 0, r.claim_floor)
         AND (w.state, w.not_before, w.number) < (0, 1, 0)
     ORDER BY w.state, w.not_before, w.number LIMIT 1

@@ -16,6 +16,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from runs import books, lifecycle, metrics, steering, tallies
+from runs.dialect import spell
 from runs.models import Attempt, Run, Tally
 from runs.states import Outcome
 from tests import factories
@@ -126,6 +127,18 @@ def test_the_next_task_in_line_tells_how_long_it_has_waited(client: Client, alic
         for told, seconds in scrape(client)["taskfarm_run_oldest_waiting_seconds"]
     }
     assert waits == {"old": 5, "again": 1, "window": 2}
+
+
+@pytest.mark.postgresql
+@pytest.mark.django_db(transaction=True)
+def test_the_next_task_in_line_is_found_without_walking_the_run(alice: User) -> None:
+    run = factories.run(alice, 20_000)
+    with connection.cursor() as cursor:
+        cursor.execute("EXPLAIN (ANALYZE) " + spell(metrics.WAITS, "postgresql"), [[run.id]])
+        plan = "\n".join(row[0] for row in cursor.fetchall())
+    assert "runs_task_pkey" in plan, plan
+    assert "Seq Scan on runs_task" not in plan, plan
+    assert "Removed by Filter" not in plan, plan
 
 
 @pytest.mark.django_db
