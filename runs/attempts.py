@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from runs.dialect import as_list, as_records, fetch, run_sql
+from runs.prepared import Prepared
 from runs.states import Outcome
 
 MOST_OUTPUT = 256 * 1024
@@ -38,12 +39,12 @@ class Ending:
         )
 
 
-CLOSE = """
+CLOSE = Prepared("""
 INSERT INTO runs_attempt
     (run_id, number, attempt, worker_id, started, ended, outcome, error, fingerprint)
 SELECT run_id, number, attempt, worker_id, started, {ended}, %s, %s, %s
 FROM runs_task WHERE id {in_list}
-"""
+""")
 CLOSE_EACH = """
 INSERT INTO runs_attempt
     (run_id, number, attempt, worker_id, started, ended,

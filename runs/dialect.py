@@ -11,7 +11,10 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
-from django.db import connection
+from django.db import Error, connection
+
+from runs import prepared
+from runs.prepared import Prepared
 
 WORDS = {
     "postgresql": {
@@ -38,6 +41,8 @@ WORDS = {
         "long_ago": "STATEMENT_TIMESTAMP() - %s * INTERVAL '1 second'",
         "seen_before": "STATEMENT_TIMESTAMP() - INTERVAL '10 seconds'",
         "micro": "FLOOR(percent * 1000000)::bigint",
+        # The commit of this one statement waits for no disk; a later one that does takes it along.
+        "unhurried": "SET_CONFIG('synchronous_commit', 'off', true) = 'off'",
         "in_list": "= ANY(%s)",
         # As an array: one walk along the index for all of them, not a search for each; a seventh
         # of what a claim and its report cost PostgreSQL (500 at once, benchmarks/throughput.py).
@@ -64,6 +69,7 @@ WORDS = {
         "long_ago": "STRFTIME('%%Y-%%m-%%d %%H:%%M:%%f', 'now', '-' || %s || ' seconds')",
         "seen_before": "STRFTIME('%%Y-%%m-%%d %%H:%%M:%%f', 'now', '-10 seconds')",
         "micro": "CAST(percent * 1000000 AS INTEGER)",
+        "unhurried": "TRUE",
         "in_list": "IN (SELECT value FROM JSON_EACH(%s))",
         "among_picked": "IN (SELECT id FROM picked)",
     },
@@ -79,15 +85,30 @@ def spell(statement: str, vendor: str) -> str:
 def run_sql(statement: str, values: list[Any]) -> int:
     """Execute a statement written in the shared words; answers how many rows it touched."""
     with connection.cursor() as cursor:
-        cursor.execute(spell(statement, connection.vendor), values)
+        execute(cursor, statement, values)
         return int(cursor.rowcount)
 
 
 def fetch(statement: str, values: list[Any]) -> list[tuple[Any, ...]]:
     """Execute a statement written in the shared words; answers all of its rows."""
     with connection.cursor() as cursor:
-        cursor.execute(spell(statement, connection.vendor), values)
+        execute(cursor, statement, values)
         return list(cursor.fetchall())
+
+
+def execute(cursor: Any, statement: str, values: list[Any]) -> None:
+    """Execute a statement written in the shared words, a prepared one where that can be."""
+    sql = spell(statement, connection.vendor)
+    if not (isinstance(statement, Prepared) and prepared.trusted()):
+        cursor.execute(sql, values)
+        return
+    try:
+        cursor.execute(prepared.ready(sql), values)
+    except Error as error:
+        # Inside a transaction nothing more can be done; rerun_on_conflict begins it again.
+        if not prepared.missed(error) or connection.in_atomic_block:
+            raise
+        cursor.execute(sql, values)
 
 
 def as_datetime(value: Any) -> datetime | None:

@@ -13,6 +13,7 @@ from runs import attempts, failures, retries
 from runs.attempts import Ending
 from runs.dialect import as_list, as_records, fetch, run_sql
 from runs.models import Run
+from runs.prepared import Prepared
 from runs.states import Outcome, TaskState
 from runs.tallies import Counts, current_slot, micro
 
@@ -54,7 +55,10 @@ def lock(run_id: int, condition: str, *values: object) -> list[Row]:
 
     Waits for others' locks: what it returns is the newest truth and stays so until the commit.
     """
-    found = fetch(LOCK.format(condition=condition), [run_id, *values])
+    statement = LOCK.format(condition=condition)
+    if condition in (ONE, THESE):  # as every report does
+        statement = Prepared(statement)
+    found = fetch(statement, [run_id, *values])
     return [Row(id, number, TaskState(state), *rest) for id, number, state, *rest in found]
 
 
@@ -113,10 +117,10 @@ def _forget_failures(run: Run, rows: Sequence[Row]) -> None:
     failures.add(run.id, Counter({one: -count for one, count in gone.items()}))
 
 
-FINISH = """
+FINISH = Prepared("""
 UPDATE runs_task SET state = %s, percent = COALESCE(%s, percent), updated = {now}
 WHERE id {in_list}
-"""
+""")
 PUT_OFF = """
 UPDATE runs_task SET state = 0, worker_id = NULL, not_before = {clock} + %s, updated = {now}
 WHERE id {in_list}
@@ -272,14 +276,14 @@ def set_percents(percents: dict[int, float]) -> None:
     run_sql(statement, [value, as_list(list(percents))])
 
 
-THROUGHPUT = """
+THROUGHPUT = Prepared("""
 INSERT INTO runs_throughput AS t (run_id, minute, slot, done, failed, seconds)
 VALUES (%s, {minute}, %s, %s, %s, %s)
 ON CONFLICT (run_id, minute, slot) DO UPDATE SET
     done = t.done + excluded.done,
     failed = t.failed + excluded.failed,
     seconds = t.seconds + excluded.seconds
-"""
+""")
 
 
 def count_throughput(run_id: int, *, done: int = 0, failed: int = 0, seconds: float) -> None:

@@ -17,6 +17,7 @@ from runs.attempts import Ending
 from runs.dialect import as_list, database_now, fetch, run_sql
 from runs.errors import RunNotFound, StaleReport, StateConflict, TaskNotFound
 from runs.models import Run, Worker, task_id
+from runs.prepared import Prepared
 from runs.retrying import rerun_on_conflict
 from runs.states import Outcome, RunState, TaskState
 from runs.tallies import Counts
@@ -56,7 +57,7 @@ WHERE id {{among_picked}}
 RETURNING id, number, percent, attempt
 """
 KEY = "(state, not_before, number)"
-READY = TAKE.format(condition=f"{KEY} >= (0, 0, %s) AND {KEY} < (0, 0, %s)")
+READY = Prepared(TAKE.format(condition=f"{KEY} >= (0, 0, %s) AND {KEY} < (0, 0, %s)"))
 # Tasks whose backoff is over. They come after the others, unless a sweep has made them ready.
 DUE = TAKE.format(
     condition=f"{KEY} >= (0, 1, 0) AND (state, not_before) <= (0, {{clock}}) AND number < %s"
@@ -257,14 +258,15 @@ def _note_claims(run: Run, claims: list[Claim]) -> None:
 
 
 # The whole of a worker's most frequent call in one statement; its condition on the run is that of
-# RunQuerySet.visible_to.
-NOTE_PROGRESS = """
+# RunQuerySet.visible_to. A percentage is no state: should the database's machine lose its power,
+# those of the last half second may be older ones, and no call waits for the disk.
+NOTE_PROGRESS = Prepared("""
 UPDATE runs_task SET percent = %s, updated = {now}
 WHERE state = 1 AND id = %s + (
     SELECT id * 4294967296 FROM runs_run
     WHERE uuid = %s AND deleted IS NULL AND (owner_id = %s OR %s OR group_id {in_list})
-)
-"""
+) AND {unhurried}
+""")
 
 
 def note_progress(*, user: Any, run_uuid: UUID, number: int, percent: float) -> bool:
@@ -278,10 +280,10 @@ def note_progress(*, user: Any, run_uuid: UUID, number: int, percent: float) -> 
     return bool(run_sql(NOTE_PROGRESS, given))
 
 
-PROGRESS = """
+PROGRESS = Prepared("""
 UPDATE runs_task SET percent = %s, updated = {now}
-WHERE id = %s AND state = 1
-"""
+WHERE id = %s AND state = 1 AND {unhurried}
+""")
 
 
 def report_progress(*, run: Run, number: int, percent: float) -> None:

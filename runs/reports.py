@@ -30,6 +30,7 @@ from runs import tallies
 from runs.dialect import as_datetime, as_list, fetch
 from runs.errors import RunNotFound, TaskNotFound
 from runs.models import Attempt, Run, RunQuerySet, Tally, Task, Worker, task_id
+from runs.prepared import Prepared
 from runs.states import RunState, TaskState
 from runs.tallies import MILLION, Counts
 
@@ -61,12 +62,12 @@ SHOWN_TIMES = [
     for index, name in enumerate(SHOWN_FIELDS)
     if isinstance(Run._meta.get_field(name.removesuffix("_id")), DateTimeField)
 ]
-SHOWN = f"""
+SHOWN = Prepared(f"""
 SELECT {", ".join(f"r.{name}" for name in SHOWN_FIELDS)}, u.username, g.name
 FROM runs_run AS r JOIN auth_user AS u ON u.id = r.owner_id
 LEFT JOIN auth_group AS g ON g.id = r.group_id
 WHERE r.uuid = %s AND r.deleted IS NULL AND (r.owner_id = %s OR %s OR r.group_id {{in_list}})
-"""
+""")
 
 
 def find_shown(user: Any, uuid: object) -> Run:
@@ -111,10 +112,10 @@ FIELDS = [
     if field.attname not in {"description", "template", "uuid", "created", "changed", "deleted"}
 ]
 TIMES = [FIELDS.index(name) for name in ("started", "start_after", "expire_at")]
-WORKABLE = f"""
+WORKABLE = Prepared(f"""
 SELECT {", ".join(FIELDS)} FROM runs_run
 WHERE uuid = %s AND deleted IS NULL AND (owner_id = %s OR %s OR group_id {{in_list}})
-"""
+""")
 
 
 def find_workable(user: Any, uuid: object) -> Run:
@@ -175,12 +176,12 @@ def run_uuids(user: Any, ids: Iterable[int]) -> dict[int, str]:
 TASK_FIELDS = ("id", "number", "state", "percent", "started", "updated", "attempt", "not_before")
 WORKER_FIELDS = ("id", "hostname", "pid", "heartbeat", "uuid", "last_seen")
 # Asked after every claim by the published client.
-TASK = f"""
+TASK = Prepared(f"""
 SELECT {", ".join(f"t.{name}" for name in TASK_FIELDS)},
     {", ".join(f"w.{name}" for name in WORKER_FIELDS)}
 FROM runs_task AS t LEFT JOIN runs_worker AS w ON w.id = t.worker_id
 WHERE t.id = %s
-"""
+""")
 
 
 def find_task(run: Run, number: int) -> Task:

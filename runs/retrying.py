@@ -6,7 +6,9 @@ import time
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
-from django.db import OperationalError, connection
+from django.db import Error, connection
+
+from runs import prepared
 
 TRIES = 6
 # PostgreSQL's codes for deadlock_detected and serialization_failure.
@@ -16,9 +18,9 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-def wants_another_try(error: OperationalError) -> bool:
-    """Whether the database rolled the operation back only because of others' transactions."""
-    return getattr(error.__cause__, "pgcode", None) in CODES
+def wants_another_try(error: Error) -> bool:
+    """Whether the database rolled the operation back for nothing that it did wrong."""
+    return getattr(error.__cause__, "pgcode", None) in CODES or prepared.missed(error)
 
 
 def rerun_on_conflict(operation: Callable[P, R]) -> Callable[P, R]:
@@ -32,7 +34,7 @@ def rerun_on_conflict(operation: Callable[P, R]) -> Callable[P, R]:
         for turn in range(1, TRIES):
             try:
                 return operation(*args, **kwargs)
-            except OperationalError as error:
+            except Error as error:
                 if connection.in_atomic_block or not wants_another_try(error):
                     raise
                 time.sleep(random.uniform(0, 0.005 * 2**turn))

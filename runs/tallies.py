@@ -21,6 +21,7 @@ from django.db import connection, transaction
 
 from runs.dialect import as_datetime, as_list, fetch, run_sql
 from runs.models import Tally
+from runs.prepared import Prepared
 from runs.states import Outcome, TaskState
 
 MILLION = 1_000_000
@@ -34,13 +35,13 @@ COLUMNS = (
     "ended_done", "ended_failed", "ended_lost", "ended_timeout", "ended_released",
     "ended_cancelled",
 )  # fmt: skip
-ADD = f"""
+ADD = Prepared(f"""
 INSERT INTO runs_tally AS t (run_id, slot, {", ".join(COLUMNS)}, updated)
 VALUES (%s, %s, {", ".join(["%s"] * len(COLUMNS))}, {{now}})
 ON CONFLICT (run_id, slot) DO UPDATE SET
     {", ".join(f"{name} = t.{name} + excluded.{name}" for name in COLUMNS)},
     updated = excluded.updated
-"""
+""")
 
 
 @dataclass
@@ -151,10 +152,10 @@ class Kept:
     moved: datetime | None
 
 
-LOOK = f"""
+LOOK = Prepared(f"""
 SELECT run_id, MAX(updated), {", ".join(f"SUM({name})" for name in COLUMNS)}
 FROM runs_tally WHERE run_id {{in_list}} GROUP BY run_id
-"""
+""")
 
 
 def look(run_ids: list[int]) -> dict[int, Kept]:

@@ -9,6 +9,7 @@ from django.db import IntegrityError, transaction
 from runs.dialect import as_datetime, as_list, fetch, run_sql
 from runs.errors import WorkerExists, WorkerNotFound
 from runs.models import Worker
+from runs.prepared import Prepared
 
 
 def register(
@@ -49,10 +50,10 @@ def register(
 
 
 SEEN = "UPDATE runs_worker SET last_seen = {now}, gone = NULL WHERE id = %s"
-FIND = """
+FIND = Prepared("""
 SELECT id, heartbeat, last_seen < {seen_before} OR gone IS NOT NULL
 FROM runs_worker WHERE uuid = %s AND owner_id = %s
-"""
+""")
 
 
 def find(*, owner: Any, uuid: str) -> Worker:

@@ -64,6 +64,7 @@ INSTALLED_APPS = [
     "runs",
 ]
 MIDDLEWARE = [
+    "runs.api.progress.short_way",
     "taskfarm_site.middleware.time_exchanges",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",

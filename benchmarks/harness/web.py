@@ -43,7 +43,7 @@ class Shape:
         return f"{self.workers or ''} {self.worker_class or 'configured'} workers{threads}".strip()
 
 
-ALIKE = Shape(4, "sync")
+ALIKE = Shape(4, "sync", 1)
 """What both servers stand behind where they are compared: gunicorn's default class, four times."""
 DEPLOYED = Shape()
 """As the side is deployed: ours by deploy/gunicorn.conf.py."""

@@ -1,16 +1,18 @@
 """The short way of a worker's most frequent call: plain progress of a computing task.
 
 Of the twelve calls that the published client makes for a task in the paper's pattern, ten are
-``PUT …/tasks/ID`` with a percentage and nothing else. They need nothing of what DRF does for a call
-but its outcome, and it is most of what they cost. Whatever is out of the ordinary, wrong input
-included, is left to the ordinary way, which does the same and tells what is wrong.
+``PUT …/tasks/ID`` with a percentage and nothing else. They need nothing of what Django's middleware
+and DRF do for a call, and that is most of what they cost. Whatever is out of the ordinary, wrong
+input included, is left to the ordinary way, which does the same and tells what is wrong.
 """
 
 import json
+import re
 from collections.abc import Callable
-from functools import wraps
 from typing import Any
 
+from django.conf import settings
+from django.core.exceptions import SuspiciousOperation
 from django.db import Error
 from django.http import HttpRequest, HttpResponse
 
@@ -19,40 +21,45 @@ from runs import queue, reports
 from runs.api.base import no_content
 from runs.errors import RunNotFound
 
+Handler = Callable[[HttpRequest], HttpResponse]
+
 LONGEST = 200
 """Bytes of a body that can be plain progress."""
+TASK = re.compile(r"/api/runs/([0-9A-Fa-f-]{32,36})/tasks/([0-9]{1,9})", re.ASCII)
 
 
-def short_way(ordinary: Callable[..., Any]) -> Callable[..., Any]:
-    """The calls on one task, plain progress by the short way."""
+def short_way(get_response: Handler) -> Handler:
+    """Middleware before all other: plain progress ends here, whatever else goes on."""
 
-    @wraps(ordinary)  # with all that makes it a view of DRF, for the schema
-    def view(request: HttpRequest, uuid: str, number: str) -> HttpResponse:
-        if request.method == "PUT" and noted(request, uuid, number):
+    def respond(request: HttpRequest) -> HttpResponse:
+        if request.method == "PUT" and noted(request):
             return no_content()
-        answer: HttpResponse = ordinary(request, uuid=uuid, number=number)
-        return answer
+        return get_response(request)
 
-    return view
+    return respond
 
 
-def noted(request: HttpRequest, uuid: str, number: str) -> bool:
+def noted(request: HttpRequest) -> bool:
     """Note plain progress of somebody who was let in lately; False changes nothing.
 
     An error is met again on the ordinary way, which has an answer to it.
     """
-    if not number.isdecimal() or len(number) > 9:
+    address = TASK.fullmatch(request.path_info)
+    if address is None:
         return False
     try:
+        request.get_host()  # raises what it would raise in Django's own middleware
+        if settings.SECURE_SSL_REDIRECT and not request.is_secure():
+            return False
         percent = plain_progress(request)
         if percent is None:
             return False
         user = verdicts.recall(request.META.get("HTTP_AUTHORIZATION", ""))
         if user is None:
             return False
-        key = reports.parse_uuid(uuid)
-        return queue.note_progress(user=user, run_uuid=key, number=int(number), percent=percent)
-    except (RunNotFound, Error, OSError, ValueError, RecursionError):
+        key, number = reports.parse_uuid(address[1]), int(address[2])
+        return queue.note_progress(user=user, run_uuid=key, number=number, percent=percent)
+    except (RunNotFound, SuspiciousOperation, Error, OSError, ValueError, RecursionError):
         return False
 
 

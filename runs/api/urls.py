@@ -7,7 +7,6 @@ from accounts.api import TokenView
 from runs.api.base import DocsView, SchemaView
 from runs.api.errors import unknown_address
 from runs.api.exchange import ExchangeViewSet
-from runs.api.progress import short_way
 from runs.api.results import ResultsViewSet
 from runs.api.runs import RunViewSet
 from runs.api.steering import SteeringViewSet
@@ -15,7 +14,7 @@ from runs.api.tasks import TaskViewSet
 from runs.api.workers import WorkerViewSet
 
 one_run = RunViewSet.as_view({"get": "retrieve", "delete": "destroy"})
-one_task = short_way(TaskViewSet.as_view({"get": "retrieve", "put": "update"}))
+one_task = TaskViewSet.as_view({"get": "retrieve", "put": "update"})
 
 
 class TasksViewSet(TaskViewSet, SteeringViewSet):

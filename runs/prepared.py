@@ -1,0 +1,68 @@
+"""Statements that PostgreSQL parses and plans once for each connection, not once for each call.
+
+A worker's calls are a few short statements each; to parse and plan one takes PostgreSQL as long as
+to execute it. psycopg2 knows no prepared statements, so they are prepared and executed by SQL:
+https://www.postgresql.org/docs/current/sql-prepare.html. SQLite's driver keeps its own.
+
+A pooler that gives each transaction another connection (PgBouncer in that mode) knows nothing of
+them. The first statement that is missed there ends their use in this process.
+"""
+
+import logging
+from functools import cache
+from hashlib import sha256
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from django.db import Error, connection
+
+MISSED = {"26000", "42P05"}
+"""PostgreSQL's codes for invalid_sql_statement_name and duplicate_prepared_statement."""
+
+log = logging.getLogger(__name__)
+_known: WeakKeyDictionary[Any, set[str]] = WeakKeyDictionary()
+_trusted = True
+
+
+class Prepared(str):
+    """A statement in the shared words that is worth preparing: a short one of a frequent call."""
+
+    __slots__ = ()
+
+
+def trusted() -> bool:
+    """Whether a prepared statement can be used at all."""
+    return _trusted and connection.vendor == "postgresql"
+
+
+def ready(sql: str) -> str:
+    """Prepare the statement on this connection, if it is not; answers what executes it."""
+    name, prepare, execute = in_words(sql)
+    session = connection.connection
+    known = _known.setdefault(session, set())
+    if name not in known:
+        with connection.wrap_database_errors, session.cursor() as cursor:
+            cursor.execute(prepare)
+        known.add(name)
+    return execute
+
+
+@cache
+def in_words(sql: str) -> tuple[str, str, str]:
+    """The statement's name, and the words that prepare it and that execute it."""
+    places = sql.replace("%%", "").count("%s")
+    body = sql % tuple(f"${place + 1}" for place in range(places))
+    name = f"taskfarm_{sha256(body.encode()).hexdigest()[:16]}"
+    values = ", ".join(["%s"] * places)
+    return name, f"PREPARE {name} AS {body}", f"EXECUTE {name} ({values})"
+
+
+def missed(error: Error) -> bool:
+    """Whether a prepared statement was not there, as behind a pooler; if so, the last time."""
+    global _trusted
+    if getattr(error.__cause__, "pgcode", None) not in MISSED:
+        return False
+    if _trusted:
+        log.warning("No prepared statements from here on: a pooler seems to be in between.")
+    _trusted = False
+    return True

@@ -1,0 +1,120 @@
+"""Frequent statements are prepared on PostgreSQL, and nothing breaks where that cannot be."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.db import Error, connection, transaction
+
+from runs import prepared, queue, reports
+from runs.dialect import fetch
+from runs.models import Run, Worker
+from runs.prepared import Prepared
+from tests import factories
+
+pytestmark = pytest.mark.django_db(transaction=True)
+NAMES = "SELECT name FROM pg_prepared_statements WHERE name LIKE 'taskfarm%%'"
+ASK = Prepared("SELECT number, %s::int FROM runs_task WHERE id = %s AND 'a%%' LIKE 'a%%'")
+
+
+@pytest.fixture(autouse=True)
+def trust(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each test begins with trust in prepared statements."""
+    monkeypatch.setattr(prepared, "_trusted", True)
+
+
+@pytest.fixture
+def run(alice: User) -> Run:
+    return factories.run(alice, 20)
+
+
+@pytest.fixture
+def worker(alice: User) -> Worker:
+    return factories.worker(alice)
+
+
+@pytest.fixture
+def on_postgresql() -> None:
+    if connection.vendor != "postgresql":
+        pytest.skip("SQLite's driver keeps statements itself")
+
+
+@pytest.fixture
+def forgetful(on_postgresql: None) -> Iterator[None]:
+    """A connection that was given to somebody else meanwhile, as poolers do."""
+    forget()
+    yield
+    forget()
+    connection.close()
+
+
+def forget() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("DEALLOCATE ALL")
+
+
+def names() -> set[str]:
+    return {row[0] for row in fetch(NAMES, [])}
+
+
+def work(run: Run, worker: Worker) -> int:
+    """What a worker does for one task; answers its number."""
+    user = run.owner
+    user.group_ids = []  # type: ignore[attr-defined]
+    found = reports.find_workable(user, run.uuid)
+    (claim,) = queue.claim(run=found, worker=worker)
+    assert queue.note_progress(user=user, run_uuid=run.uuid, number=claim.number, percent=50)
+    queue.report_outcome(run=found, number=claim.number, outcome=queue.Outcome.DONE)
+    return claim.number
+
+
+@pytest.mark.usefixtures("on_postgresql")
+def test_a_statement_is_prepared_once_for_each_connection(run: Run, worker: Worker) -> None:
+    connection.close()
+    work(run, worker)
+    first = names()
+    assert len(first) >= 8
+    work(run, worker)
+    assert names() == first
+    connection.close()
+    assert names() == set()
+    work(run, worker)
+    assert names() == first
+
+
+@pytest.mark.usefixtures("forgetful")
+def test_what_a_pooler_took_away_is_done_without(run: Run, worker: Worker) -> None:
+    assert work(run, worker) == 0
+    forget()
+    assert [work(run, worker) for _ in range(3)] == [1, 2, 3]
+    assert names() == set()  # and from here on nothing is prepared
+
+
+@pytest.mark.usefixtures("forgetful")
+def test_somebody_elses_statement_of_that_name_is_no_obstacle(run: Run) -> None:
+    task = run.tasks.get(number=3)
+    assert fetch(ASK, [7, task.id]) == [(3, 7)]
+    prepared._known.clear()  # as if this were another session of the pooler's
+    assert fetch(ASK, [7, task.id]) == [(3, 7)]
+    assert not prepared.trusted()
+
+
+@pytest.mark.usefixtures("forgetful")
+def test_inside_a_transaction_the_whole_of_it_is_told(run: Run) -> None:
+    fetch(ASK, [7, 1])
+    forget()
+    with pytest.raises(Error), transaction.atomic():
+        fetch(ASK, [7, 1])
+    assert not prepared.trusted()
+
+
+def test_progress_does_not_wait_for_the_disk_but_all_else_does(run: Run, worker: Worker) -> None:
+    user: Any = run.owner
+    user.group_ids = []
+    (claim,) = queue.claim(run=run, worker=worker)
+    assert queue.note_progress(user=user, run_uuid=run.uuid, number=claim.number, percent=50)
+    queue.report_progress(run=run, number=claim.number, percent=60)
+    assert run.tasks.get(number=claim.number).percent == 60
+    if connection.vendor == "postgresql":
+        assert fetch("SHOW synchronous_commit", []) == [("on",)]
