@@ -99,7 +99,7 @@ def fetch(statement: str, values: list[Any]) -> list[tuple[Any, ...]]:
 def execute(cursor: Any, statement: str, values: list[Any]) -> None:
     """Execute a statement written in the shared words, a prepared one where that can be."""
     sql = spell(statement, connection.vendor)
-    if not (isinstance(statement, Prepared) and prepared.trusted()):
+    if not (isinstance(statement, Prepared) and prepared.usable()):
         cursor.execute(sql, values)
         return
     try:

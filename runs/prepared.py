@@ -5,10 +5,14 @@ to execute it. psycopg2 knows no prepared statements, so they are prepared and e
 https://www.postgresql.org/docs/current/sql-prepare.html. SQLite's driver keeps its own.
 
 A pooler that gives each transaction another connection (PgBouncer in that mode) knows nothing of
-them. The first statement that is missed there ends their use in this process.
+them. The first statement that is missed there ends their use in this process; so they are used only
+where that does no harm: outside of transactions, and in those that are begun again.
 """
 
 import logging
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from hashlib import sha256
 from typing import Any
@@ -30,9 +34,30 @@ class Prepared(str):
     __slots__ = ()
 
 
-def trusted() -> bool:
-    """Whether a prepared statement can be used at all."""
-    return _trusted and connection.vendor == "postgresql"
+class _Here(threading.local):
+    """Whether this thread's transaction is begun again if a statement is missed."""
+
+    begun_again = False
+
+
+_here = _Here()
+
+
+@contextmanager
+def begun_again() -> Iterator[None]:
+    """Transactions in here are begun again by the caller if a statement is missed."""
+    _here.begun_again = True
+    try:
+        yield
+    finally:
+        _here.begun_again = False
+
+
+def usable() -> bool:
+    """Whether a prepared statement can be used here and now."""
+    if not _trusted or connection.vendor != "postgresql":
+        return False
+    return _here.begun_again or not connection.in_atomic_block
 
 
 def ready(sql: str) -> str:

@@ -31,11 +31,14 @@ def rerun_on_conflict(operation: Callable[P, R]) -> Callable[P, R]:
 
     @functools.wraps(operation)
     def attempt(*args: P.args, **kwargs: P.kwargs) -> R:
+        if connection.in_atomic_block:
+            return operation(*args, **kwargs)
         for turn in range(1, TRIES):
             try:
-                return operation(*args, **kwargs)
+                with prepared.begun_again():
+                    return operation(*args, **kwargs)
             except Error as error:
-                if connection.in_atomic_block or not wants_another_try(error):
+                if not wants_another_try(error):
                     raise
                 time.sleep(random.uniform(0, 0.005 * 2**turn))
         return operation(*args, **kwargs)
