@@ -107,7 +107,8 @@ def test_a_transaction_that_cannot_begin_again_does_without(run: Run) -> None:
     forget()
     with transaction.atomic():
         assert fetch(ASK, [7, task.id]) == [(3, 7)]
-    assert prepared._trusted and names() == set()
+    assert prepared._trusted
+    assert names() == set()
 
 
 def test_progress_does_not_wait_for_the_disk_but_all_else_does(run: Run, worker: Worker) -> None:
