@@ -51,7 +51,7 @@ class Health:
     bytes: int
     tables: list[Table]
     oldest: float | None
-    swept: datetime | None
+    sweeps: SweepLock | None
     stuck: list[Run]
     versions: dict[str, str]
 
@@ -60,13 +60,12 @@ def look() -> Health:
     """Ask the database about itself: five queries at most, none of which reads a table of tasks."""
     postgresql = connection.vendor == "postgresql"
     size, version = on_postgresql() if postgresql else on_sqlite()
-    lock = SweepLock.objects.first()
     return Health(
         database="PostgreSQL" if postgresql else "SQLite",
         bytes=size,
         tables=read_tables() if postgresql else [],
         oldest=oldest_snapshot() if postgresql else None,
-        swept=lock.began if lock else None,
+        sweeps=SweepLock.objects.first(),
         stuck=list(Run.objects.filter(unfinished=True).order_by("id")[:MOST_STUCK]),
         versions={"Django": django.get_version(), "database": version},
     )

@@ -405,6 +405,7 @@ class SweepLock(models.Model):
     ended = models.DateTimeField(null=True, help_text="When the last sweep was over.")
     sweeps = models.BigIntegerField(default=0, db_default=0, help_text="How many there were.")
     seconds = models.FloatField(default=0, db_default=0, help_text="What they took in all.")
+    last_seconds = models.FloatField(null=True, help_text="What the last one took.")
     lost_workers = models.BigIntegerField(default=0, db_default=0, help_text="Given up as lost.")
 
 

@@ -116,17 +116,20 @@ def sweep(*, give_up_silent: bool = True) -> Swept:
     swept.expired = steering.expire_runs()
     swept.cancelled = steering.finish_cancelled()
     swept.deleted = lifecycle.sweep_deleted(after=UNDISTURBED, pieces=PIECES)
-    run_sql(COUNT_SWEEP, [AGES, AGES, time.monotonic() - began])
+    lasted = time.monotonic() - began
+    run_sql(COUNT_SWEEP, [AGES, AGES, lasted, lasted])
     return swept
 
 
 AGES = 10 * 365 * 86_400
 """Seconds: where no worker has ever called, a sweep from cron is not to look like one of theirs."""
 COUNT_SWEEP = """
-INSERT INTO runs_sweeplock AS s (id, began, resumed, ended, sweeps, seconds, lost_workers)
-VALUES (1, {long_ago}, {long_ago}, {now}, 1, %s, 0)
+INSERT INTO runs_sweeplock AS s
+    (id, began, resumed, ended, sweeps, seconds, last_seconds, lost_workers)
+VALUES (1, {long_ago}, {long_ago}, {now}, 1, %s, %s, 0)
 ON CONFLICT (id) DO UPDATE SET
-    ended = excluded.ended, sweeps = s.sweeps + 1, seconds = s.seconds + excluded.seconds
+    ended = excluded.ended, sweeps = s.sweeps + 1, seconds = s.seconds + excluded.seconds,
+    last_seconds = excluded.last_seconds
 """
 
 SILENT = """

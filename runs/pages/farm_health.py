@@ -11,6 +11,8 @@ LONG = 300
 """Seconds after which a snapshot that somebody holds is worth a word: vacuum waits for it."""
 SWEPT = 600
 """Seconds without a sweep after which that is worth a word, where workers are about."""
+SLOW = 5
+"""Seconds that no sweep should take: the next one is due then."""
 
 
 @farm_page
@@ -20,10 +22,12 @@ def show_health(request: HttpRequest) -> HttpResponse:
     if not request.user.is_staff:
         raise Http404("There is nothing at this address.")
     found = health.look()
-    quiet = (timezone.now() - found.swept).total_seconds() if found.swept else None
+    sweeps = found.sweeps
+    quiet = (timezone.now() - sweeps.began).total_seconds() if sweeps else None
     context = {
         "health": found,
         "held_up": found.oldest is not None and found.oldest > LONG,
         "unswept": quiet is not None and quiet > SWEPT,
+        "slow_sweep": sweeps is not None and (sweeps.last_seconds or 0) > SLOW,
     }
     return page(request, "runs/health.html", context)

@@ -6,8 +6,8 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from runs import compare, timeline
-from runs.models import Attempt
+from runs import compare, sweep, timeline
+from runs.models import Attempt, SweepLock
 from runs.samples import Sampled
 from runs.states import Outcome
 from tests import factories
@@ -131,3 +131,15 @@ def test_health_tells_of_tables_and_snapshots(staff, run, visit):
     page = text_of(visit(staff).get("/health/"))
     assert "runs_task" in page
     assert "Dead rows" in page
+
+
+def test_health_tells_of_slow_sweeps(staff, visit):
+    client = visit(staff)
+    assert "A sweep takes" not in text_of(client.get("/health/"))
+    sweep.sweep()
+    page = text_of(client.get("/health/"))
+    assert "A sweep takes</dt><dd>under 1 s" in page
+    assert "The next one is due" not in page
+    SweepLock.objects.update(last_seconds=7)
+    assert "A sweep takes</dt><dd>7 s" in text_of(client.get("/health/"))
+    assert "The next one is due after 5 s" in text_of(client.get("/health/"))
