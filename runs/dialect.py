@@ -35,6 +35,8 @@ WORDS = {
         # Ten seconds more, since a word is noted only where the last note is so old (seen_before).
         "a_minute_ago": "STATEMENT_TIMESTAMP() - INTERVAL '60 seconds'",
         "half_a_minute_ago": "STATEMENT_TIMESTAMP() - INTERVAL '30 seconds'",
+        "an_hour_ago": "STATEMENT_TIMESTAMP() - INTERVAL '1 hour'",
+        "days_ago": "STATEMENT_TIMESTAMP() - INTERVAL '3 days'",
         "silent_since": "STATEMENT_TIMESTAMP() "
         "- (GREATEST(30, 3 * heartbeat) + 10) * INTERVAL '1 second'",
         "timed_out": "STATEMENT_TIMESTAMP() - r.task_timeout * INTERVAL '1 second'",
@@ -62,6 +64,8 @@ WORDS = {
         "sweep_before": "STRFTIME('%%Y-%%m-%%d %%H:%%M:%%f', 'now', '-4 seconds')",
         "a_minute_ago": "STRFTIME('%%Y-%%m-%%d %%H:%%M:%%f', 'now', '-60 seconds')",
         "half_a_minute_ago": "STRFTIME('%%Y-%%m-%%d %%H:%%M:%%f', 'now', '-30 seconds')",
+        "an_hour_ago": "STRFTIME('%%Y-%%m-%%d %%H:%%M:%%f', 'now', '-1 hour')",
+        "days_ago": "STRFTIME('%%Y-%%m-%%d %%H:%%M:%%f', 'now', '-3 days')",
         "silent_since": "STRFTIME('%%Y-%%m-%%d %%H:%%M:%%f', 'now', "
         "'-' || (MAX(30, 3 * heartbeat) + 10) || ' seconds')",
         "timed_out": "STRFTIME('%%Y-%%m-%%d %%H:%%M:%%f', 'now', "

@@ -15,7 +15,7 @@ from runs.dialect import as_list, as_records, fetch, run_sql
 from runs.models import Run
 from runs.prepared import Prepared
 from runs.states import Outcome, TaskState
-from runs.tallies import Counts, current_slot, micro
+from runs.tallies import Counts, micro
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,19 +274,3 @@ def set_percents(percents: dict[int, float]) -> None:
     fields = {"id": "bigint", "percent": "float8"}
     statement, value = as_records(SET_PERCENTS, "told", fields, rows)
     run_sql(statement, [value, as_list(list(percents))])
-
-
-THROUGHPUT = Prepared("""
-INSERT INTO runs_throughput AS t (run_id, minute, slot, done, failed, seconds)
-VALUES (%s, {minute}, %s, %s, %s, %s)
-ON CONFLICT (run_id, minute, slot) DO UPDATE SET
-    done = t.done + excluded.done,
-    failed = t.failed + excluded.failed,
-    seconds = t.seconds + excluded.seconds
-""")
-
-
-def count_throughput(run_id: int, *, done: int = 0, failed: int = 0, seconds: float) -> None:
-    """Add ended attempts to the run's present minute."""
-    slot, _ = current_slot()
-    run_sql(THROUGHPUT, [run_id, slot, done, failed, seconds])

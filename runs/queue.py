@@ -12,7 +12,7 @@ from uuid import UUID
 
 from django.db import transaction
 
-from runs import attempts, moves, tallies
+from runs import attempts, moves, tallies, throughput
 from runs.attempts import Ending
 from runs.dialect import as_list, database_now, fetch, run_sql
 from runs.errors import RunNotFound, StaleReport, StateConflict, TaskNotFound
@@ -135,9 +135,7 @@ def exchange(
         if change != Counts():
             tallies.add(run.id, change)
         if totals.count:
-            moves.count_throughput(
-                run.id, done=totals.done, failed=totals.failed, seconds=totals.seconds
-            )
+            throughput.count(run.id, done=totals.done, failed=totals.failed, seconds=totals.seconds)
     done.ended = totals.count
     if done.claims:
         _note_claims(run, done.claims)
@@ -377,7 +375,7 @@ def _end_attempt(run: Run, row: moves.Row, ending: Ending) -> None:
         row = moves.take_by_hand(row, change)
     moves.end(run, {row.id: (row, ending)}, change=change)
     tallies.add(run.id, change)
-    moves.count_throughput(
+    throughput.count(
         run.id,
         done=int(ending.outcome == Outcome.DONE),
         failed=int(ending.outcome == Outcome.FAILED),

@@ -12,7 +12,7 @@ from datetime import timedelta
 
 from django.db import InternalError, OperationalError, transaction
 
-from runs import lifecycle, moves, steering, tallies
+from runs import lifecycle, moves, steering, tallies, throughput
 from runs.attempts import Ending
 from runs.dialect import as_list, fetch, run_sql
 from runs.models import Run, SweepLock, Worker
@@ -197,7 +197,7 @@ def end_all(run: Run, condition: str, *values: object, outcome: Outcome) -> tupl
     failed = moves.end(run, {row.id: (row, ending) for row in rows}, change=change)
     if rows:
         tallies.add(run.id, change)
-        moves.count_throughput(run.id, failed=0, seconds=sum(row.age or 0.0 for row in rows))
+        throughput.count(run.id, failed=0, seconds=sum(row.age or 0.0 for row in rows))
     return len(rows), bool(failed)
 
 
