@@ -15,6 +15,8 @@ from runs.models import Run, task_id
 from runs.samples import Sampled
 
 MOST_CELLS = 1_000_000
+LEAST_CELLS = 50
+"""Cells that a row of a grid has at least where several tasks share one."""
 WINDOW = 50_000
 """Cells that one statement puts together."""
 MOST_HOSTS = 11
@@ -100,13 +102,17 @@ def by_host(sample: list[Sampled]) -> tuple[list[str], Kind]:
 
 @dataclass(frozen=True)
 class Picture:
-    """What is to be painted: numbers from ``first`` to ``last``, ``per`` of them in a cell."""
+    """What is to be painted: numbers from ``first`` to ``last``, ``per`` of them in a cell.
+
+    ``columns``: the cells of a row; 0: as many as fit.
+    """
 
     first: int
     last: int
     per: int
     kind: Kind
     values: tuple[str, ...] = ()
+    columns: int = 0
 
     @property
     def cells(self) -> int:
@@ -114,12 +120,36 @@ class Picture:
         return -(-(self.last - self.first + 1) // self.per)
 
 
-def picture(run: Run, kind: Kind, first: int, last: int, values: tuple[str, ...] = ()) -> Picture:
-    """The picture of a range of numbers, cut to those that the run has."""
+def picture(
+    run: Run, kind: Kind, first: int, last: int, values: tuple[str, ...] = (), columns: int = 0
+) -> Picture:
+    """The picture of a range of numbers, cut to those that the run has.
+
+    Args:
+        run: the run.
+        kind: how cells are coloured, ``values`` what that needs.
+        first: the range's first number; that of its row where the tasks are a grid.
+        last: its last one.
+        values: see ``by_host``.
+        columns: tasks in a row of the grid that the tasks are; 0: they are none.
+    """
     first = max(min(first, run.num_tasks - 1), 0)
+    first -= first % columns if columns else 0
     last = max(min(last, run.num_tasks - 1), first)
-    per = -(-(last - first + 1) // MOST_CELLS)
-    return Picture(first, last, per, kind, values)
+    per, in_row = divide(columns, -(-(last - first + 1) // MOST_CELLS))
+    return Picture(first, last, per, kind, values, in_row)
+
+
+def divide(columns: int, least: int) -> tuple[int, int]:
+    """How many tasks share a cell, at ``least`` so many, and how many cells a row has.
+
+    A grid is kept if its rows are whole numbers of cells, and not too few.
+    """
+    if least == 1:
+        return 1, columns
+    sizes = range(least, columns // LEAST_CELLS + 1)
+    size = next((one for one in sizes if columns % one == 0), None)
+    return (size, columns // size) if size else (least, 0)
 
 
 EACH = """

@@ -148,6 +148,11 @@ class Run(models.Model):
     template = models.TextField(
         blank=True, max_length=10_000, help_text="A command or parameters, for the workers to fill."
     )
+    columns = models.PositiveIntegerField(
+        null=True,
+        blank=True,
+        help_text="The tasks are a grid of so many columns, as on the map.",
+    )
     unfinished = models.BooleanField(
         default=False,
         editable=False,

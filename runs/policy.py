@@ -48,6 +48,7 @@ OPTIONS = (
     Option("canaryPercent", "canary_percent", float, 0, 100),
     Option("open", "open", bool),
     Option("template", "template", str, 0, 10_000),
+    Option("columns", "columns", int, 1, 10_000, optional=True),
 )
 BY_API = {option.api: option for option in OPTIONS}
 BY_FIELD = {option.field: option for option in OPTIONS}

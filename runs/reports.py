@@ -109,7 +109,8 @@ def parse_uuid(uuid: object) -> UUID:
 FIELDS = [
     field.attname
     for field in Run._meta.concrete_fields
-    if field.attname not in {"description", "template", "uuid", "created", "changed", "deleted"}
+    if field.attname
+    not in {"description", "template", "columns", "uuid", "created", "changed", "deleted"}
 ]
 TIMES = [FIELDS.index(name) for name in ("started", "start_after", "expire_at")]
 WORKABLE = Prepared(f"""

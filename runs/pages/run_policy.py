@@ -34,6 +34,7 @@ LABELS = {
     "canary_percent": "Canaries that must succeed, in per cent",
     "open": "Open: takes more tasks",
     "template": "Template for the workers",
+    "columns": "Columns of the grid",
 }
 GROUPS = (
     ("When an attempt ends badly",
@@ -41,7 +42,7 @@ GROUPS = (
     ("Time", ("task_timeout", "heartbeat", "start_after", "expire_at")),
     ("When too much fails", ("fail_count", "fail_percent", "fail_now")),
     ("Try a few first", ("canary_tasks", "canary_percent")),
-    ("Order and growth", ("priority", "open", "template")),
+    ("Order and growth", ("priority", "open", "template", "columns")),
 )  # fmt: skip
 OVERTAKEN = "Somebody else has changed this since you loaded the page, so nothing was changed."
 

@@ -38,7 +38,7 @@ def asked(request: HttpRequest, run: Run) -> Asked:
     by = request.GET.get("by", "")
     first = number(request.GET.get("first"), 0)
     last = number(request.GET.get("last"), run.num_tasks - 1)
-    columns = number(request.GET.get("columns"), 0)
+    columns = number(request.GET.get("columns"), run.columns or 0)
     return Asked(by if by in KINDS else "state", first, last, min(columns, 10_000))
 
 
@@ -58,7 +58,7 @@ def show_map(request: HttpRequest, uuid: str) -> HttpResponse:
     wish = asked(request, run)
     context = framed(run, "map")
     values, kind = kind_of(run, context["shown"].counts, wish.by)
-    shown = maps.picture(run, kind, wish.first, wish.last, values)
+    shown = maps.picture(run, kind, wish.first, wish.last, values, wish.columns)
     context |= {
         "wish": wish,
         "kinds": KINDS,
@@ -81,7 +81,7 @@ def cells(request: HttpRequest, uuid: str) -> HttpResponseBase:
         response: HttpResponseBase = HttpResponse(status=304)
     else:
         values, kind = kind_of(run, kept.counts if kept else Counts(), wish.by)
-        shown = maps.picture(run, kind, wish.first, wish.last, values)
+        shown = maps.picture(run, kind, wish.first, wish.last, values, wish.columns)
         response = stream(request, chain([head(shown)], maps.paint(run, shown)))
     response.headers["ETag"] = tag
     response.headers["Cache-Control"] = "private, no-cache"
@@ -93,7 +93,7 @@ def tag_of(wish: Asked, kept: tallies.Kept | None) -> str:
     """What changes whenever a task of the map changes its state."""
     moved = kept.moved.timestamp() if kept and kept.moved else 0
     total = kept.counts.total if kept else 0
-    return f'W/"{wish.by}-{wish.first}-{wish.last}-{total}-{moved}"'
+    return f'W/"{wish.by}-{wish.first}-{wish.last}-{wish.columns}-{total}-{moved}"'
 
 
 def head(shown: Picture) -> bytes:

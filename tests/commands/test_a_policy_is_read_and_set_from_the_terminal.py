@@ -20,6 +20,7 @@ EVERY = [
     "--start-after", "2026-01-02T03:04", "--expire-at", "2040-01-02T03:04:05+02:00",
     "--fail-count", "9", "--fail-percent", "12.5", "--fail-now",
     "--canary-tasks", "10", "--canary-percent", "80", "--open", "--template", "run {input}",
+    "--columns", "25",
 ]  # fmt: skip
 KEPT = {
     "priority": 7, "errorAttempts": 3, "lostAttempts": 4, "timeoutAttempts": 5, "backoff": 60.0,
@@ -28,6 +29,7 @@ KEPT = {
     "expireAt": datetime(2040, 1, 2, 1, 4, 5, tzinfo=UTC),
     "failCount": 9, "failPercent": 12.5, "failNow": True,
     "canaryTasks": 10, "canaryPercent": 80.0, "open": True, "template": "run {input}",
+    "columns": 25,
 }  # fmt: skip
 
 

@@ -100,3 +100,25 @@ def test_the_map_costs_few_queries(alice, visit, size, django_assert_num_queries
     # 1 session, 2 user, 3 run, 4 tallies, 5 the bytes
     with django_assert_num_queries(5):
         list(client.get(f"/runs/{run.uuid.hex}/map/cells").streaming_content)
+
+
+def test_a_grid_is_drawn_as_one(alice, run, visit):
+    run.columns = 4
+    run.save()
+    client = visit(alice)
+    assert 'data-columns="4"' in client.get(f"/runs/{run.uuid.hex}/map").content.decode()
+    assert 'data-columns="6"' in client.get(f"/runs/{run.uuid.hex}/map?columns=6").content.decode()
+    assert 'data-columns="0"' in client.get(f"/runs/{run.uuid.hex}/map?columns=0").content.decode()
+    told, cells = read(client.get(f"/runs/{run.uuid.hex}/map/cells?first=6&last=9&columns=4"))
+    assert (told["first"], cells) == (4, STATES[4:10])  # from the beginning of the row
+
+
+@pytest.mark.parametrize(
+    ("columns", "least", "found"),
+    [
+        (0, 1, (1, 0)), (0, 3, (3, 0)), (7, 1, (1, 7)), (4000, 3, (4, 1000)), (4000, 10, (10, 400)),
+        (4001, 10, (10, 0)), (90, 10, (10, 0)), (10_000, 199, (200, 50)), (10_000, 201, (201, 0)),
+    ],
+)  # fmt: skip
+def test_a_large_grid_keeps_whole_rows_or_is_none(columns, least, found):
+    assert maps.divide(columns, least) == found

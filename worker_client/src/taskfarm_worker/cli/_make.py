@@ -37,6 +37,7 @@ POLICY = {
     "max_fails": "fail_count",
     "max_fail_percent": "fail_percent",
     "canary": "canary_tasks",
+    "columns": "columns",
     "start_after": "start_after",
     "expire_at": "expire_at",
     "description": "description",

@@ -177,6 +177,7 @@ def labelled(parser: argparse.ArgumentParser) -> None:
     add("--max-fails", type=int, metavar="N", help="cancel the run when more tasks have failed")
     add("--max-fail-percent", type=float, metavar="P", help="the same in per cent")
     add("--canary", type=int, metavar="N", help="hold the rest until the first N have succeeded")
+    add("--columns", type=int, metavar="N", help="the tasks are a grid of N columns: see the map")
     add("--start-after", type=moment, metavar="WHEN", help="not before: 18:00, 'Fri 18:00', +4h")
     add("--expire-at", type=moment, metavar="WHEN", help="not after")
 
