@@ -8,6 +8,7 @@ of locks, so two moves never wait for each other in a circle.
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from runs import attempts, failures, retries
 from runs.attempts import Ending
@@ -32,12 +33,9 @@ class Row:
     forgiven: int = 0
 
 
-LOCK = """
-SELECT id, number, state, percent, attempt, worker_id, {{age}}, forgiven FROM runs_task
-WHERE run_id = %s AND {condition}
-ORDER BY id {{for_update}}
-"""
-ONE = "id = %s"
+ROWS = "SELECT id, number, state, percent, attempt, worker_id, {age}, forgiven FROM runs_task"
+LOCK_ONE = Prepared(f"{ROWS} WHERE id = %s {{for_update}}")
+LOCK = ROWS + " WHERE run_id = %s AND <condition> ORDER BY id {for_update}"
 WINDOW = "id BETWEEN %s AND %s"
 IN_STATE = "state = %s"
 THESE = "id {in_list}"
@@ -49,16 +47,22 @@ SOME = """id IN (
 
 
 def lock(run_id: int, condition: str, *values: object) -> list[Row]:
-    """Lock the tasks of a run that meet a condition (``ONE``, ``WINDOW``, ``IN_STATE``), read them.
+    """Lock the tasks of a run that meet a condition (``THESE``, ``WINDOW``, …), read them.
 
     Numbers are given as ids, see ``models.task_id``.
 
     Waits for others' locks: what it returns is the newest truth and stays so until the commit.
     """
-    statement = LOCK.format(condition=condition)
-    if condition in (ONE, THESE):  # as every report does
-        statement = Prepared(statement)
-    found = fetch(statement, [run_id, *values])
+    return as_rows(fetch(LOCK.replace("<condition>", condition), [run_id, *values]))
+
+
+def lock_one(id: int) -> list[Row]:
+    """Lock one task and read it; empty where it is gone. It waits as ``lock`` does."""
+    return as_rows(fetch(LOCK_ONE, [id]))
+
+
+def as_rows(found: list[tuple[Any, ...]]) -> list[Row]:
+    """What was fetched as rows."""
     return [Row(id, number, TaskState(state), *rest) for id, number, state, *rest in found]
 
 

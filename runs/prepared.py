@@ -4,6 +4,10 @@ A worker's calls are a few short statements each; to parse and plan one takes Po
 to execute it. psycopg2 knows no prepared statements, so they are prepared and executed by SQL:
 https://www.postgresql.org/docs/current/sql-prepare.html. SQLite's driver keeps its own.
 
+A plan that is kept was made for tables as they were then, and tables grow. While one is tiny,
+reading all of it costs least, or an index that does not lead to the row. So only statements are
+prepared that find their rows by a unique key, and none of their plans reads a whole table.
+
 A pooler that gives each transaction another connection (PgBouncer in that mode) knows nothing of
 them. The first statement that is missed there ends their use in this process; so they are used only
 where that does no harm: outside of transactions, and in those that are begun again.
@@ -20,8 +24,9 @@ from weakref import WeakKeyDictionary
 
 from django.db import Error, connection
 
-MISSED = {"26000", "42P05"}
-"""PostgreSQL's codes for invalid_sql_statement_name and duplicate_prepared_statement."""
+MISSED = {"26000", "42P05", "0A000"}
+"""PostgreSQL's codes for invalid_sql_statement_name, duplicate_prepared_statement, and
+feature_not_supported: a column has become one of another type since."""
 
 log = logging.getLogger(__name__)
 _known: WeakKeyDictionary[Any, set[str]] = WeakKeyDictionary()
@@ -29,7 +34,7 @@ _trusted = True
 
 
 class Prepared(str):
-    """A statement in the shared words that is worth preparing: a short one of a frequent call."""
+    """A statement of a frequent call that finds its rows by a unique key, in the shared words."""
 
     __slots__ = ()
 
@@ -79,15 +84,16 @@ def in_words(sql: str) -> tuple[str, str, str]:
     body = sql % tuple(f"${place + 1}" for place in range(places))
     name = f"taskfarm_{sha256(body.encode()).hexdigest()[:16]}"
     values = ", ".join(["%s"] * places)
-    return name, f"PREPARE {name} AS {body}", f"EXECUTE {name} ({values})"
+    execute = f"SET LOCAL enable_seqscan = off; EXECUTE {name} ({values})"
+    return name, f"PREPARE {name} AS {body}", execute
 
 
 def missed(error: Error) -> bool:
-    """Whether a prepared statement was not there, as behind a pooler; if so, the last time."""
+    """Whether a prepared statement was not there, or no longer fit; if so, the last time."""
     global _trusted
     if getattr(error.__cause__, "pgcode", None) not in MISSED:
         return False
     if _trusted:
-        log.warning("No prepared statements from here on: a pooler seems to be in between.")
+        log.warning("No prepared statements from here on: %s", error)
     _trusted = False
     return True

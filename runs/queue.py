@@ -57,7 +57,7 @@ WHERE id {{among_picked}}
 RETURNING id, number, percent, attempt
 """
 KEY = "(state, not_before, number)"
-READY = Prepared(TAKE.format(condition=f"{KEY} >= (0, 0, %s) AND {KEY} < (0, 0, %s)"))
+READY = TAKE.format(condition=f"{KEY} >= (0, 0, %s) AND {KEY} < (0, 0, %s)")
 # Tasks whose backoff is over. They come after the others, unless a sweep has made them ready.
 DUE = TAKE.format(
     condition=f"{KEY} >= (0, 1, 0) AND (state, not_before) <= (0, {{clock}}) AND number < %s"
@@ -257,10 +257,11 @@ def _note_claims(run: Run, claims: list[Claim]) -> None:
 
 # The whole of a worker's most frequent call in one statement; its condition on the run is that of
 # RunQuerySet.visible_to. A percentage is no state: should the database's machine lose its power,
-# those of the last half second may be older ones, and no call waits for the disk.
+# those of the last half second may be older ones, and no call waits for the disk. (state + 0: no
+# index of the computing tasks is to serve, however few they were when this was planned.)
 NOTE_PROGRESS = Prepared("""
 UPDATE runs_task SET percent = %s, updated = {now}
-WHERE state = 1 AND id = %s + (
+WHERE state + 0 = 1 AND id = %s + (
     SELECT id * 4294967296 FROM runs_run
     WHERE uuid = %s AND deleted IS NULL AND (owner_id = %s OR %s OR group_id {in_list})
 ) AND {unhurried}
@@ -280,7 +281,7 @@ def note_progress(*, user: Any, run_uuid: UUID, number: int, percent: float) -> 
 
 PROGRESS = Prepared("""
 UPDATE runs_task SET percent = %s, updated = {now}
-WHERE id = %s AND state = 1 AND {unhurried}
+WHERE id = %s AND state + 0 = 1 AND {unhurried}
 """)
 
 
@@ -330,7 +331,7 @@ def lock_one(run: Run, number: int) -> moves.Row:
         RunNotFound: the run has been deleted meanwhile.
     """
     check_number(run, number)
-    rows = moves.lock(run.id, moves.ONE, task_id(run.id, number))
+    rows = moves.lock_one(task_id(run.id, number))
     if not rows:
         raise RunNotFound(run.uuid.hex)
     return rows[0]

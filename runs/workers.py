@@ -52,7 +52,7 @@ def register(
 SEEN = "UPDATE runs_worker SET last_seen = {now}, gone = NULL WHERE id = %s"
 FIND = Prepared("""
 SELECT id, heartbeat, last_seen < {seen_before} OR gone IS NOT NULL
-FROM runs_worker WHERE uuid = %s AND owner_id = %s
+FROM runs_worker WHERE uuid = %s AND owner_id + 0 = %s
 """)
 
 

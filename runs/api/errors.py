@@ -9,7 +9,7 @@ from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import PermissionDenied, RequestDataTooBig
-from django.db import Error, InterfaceError, OperationalError, connection
+from django.db import DatabaseError, Error, InterfaceError, OperationalError, connection
 from django.http import Http404, HttpRequest, JsonResponse
 from rest_framework import exceptions
 from rest_framework.response import Response
@@ -72,19 +72,33 @@ def will_pass(error: Error) -> bool:
     """Whether it is the database's trouble, not the statement's: it did nothing, and may later.
 
     PostgreSQL counts a statement that came while it takes no writes (a standby, or a farm that is
-    being moved) among the internal errors.
+    being moved) among the internal errors. One whose server has died under it has no code at all.
     """
-    read_only = getattr(error.__cause__, "pgcode", None) == READ_ONLY
-    return read_only or isinstance(error, OperationalError | InterfaceError)
+    code = getattr(error.__cause__, "pgcode", None)
+    died = type(error) is DatabaseError and connection.vendor == "postgresql" and code is None
+    return code == READ_ONLY or died or isinstance(error, OperationalError | InterfaceError)
 
 
 def unavailable(error: Exception, call: str | None) -> Response:
     """The database is away, full, locked or read-only: the call may be sent again."""
-    log.error("The database refused: %s", error)
-    connection.close_if_unusable_or_obsolete()
+    note_refusal(error)
     what = CUT_SHORT.get(call or "")
     goes_on = f"; {what} that was cut short then goes on where it stopped" if what else ""
     response = respond(503, f"{UNAVAILABLE}{goes_on}.", "unavailable")
+    response["Retry-After"] = str(RETRY_AFTER)
+    return response
+
+
+def note_refusal(error: Exception) -> None:
+    """Log what the database refused, and leave a connection that is broken."""
+    log.error("The database refused: %s", error)
+    connection.close_if_unusable_or_obsolete()
+
+
+def plainly_unavailable(error: Exception) -> JsonResponse:
+    """The same answer outside of DRF's views."""
+    note_refusal(error)
+    response = answer(503, f"{UNAVAILABLE}.", "unavailable")
     response["Retry-After"] = str(RETRY_AFTER)
     return response
 

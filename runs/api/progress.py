@@ -19,10 +19,12 @@ from django.http import HttpRequest, HttpResponse
 from accounts import verdicts
 from runs import queue, reports
 from runs.api.base import no_content
+from runs.api.errors import plainly_unavailable, will_pass
 from runs.errors import RunNotFound
 
 Handler = Callable[[HttpRequest], HttpResponse]
 
+ANY = "*/*"
 LONGEST = 200
 """Bytes of a body that can be plain progress."""
 TASK = re.compile(r"/api/runs/([0-9A-Fa-f-]{32,36})/tasks/([0-9]{1,9})", re.ASCII)
@@ -32,9 +34,13 @@ def short_way(get_response: Handler) -> Handler:
     """Middleware before all other: plain progress ends here, whatever else goes on."""
 
     def respond(request: HttpRequest) -> HttpResponse:
-        if request.method == "PUT" and noted(request):
-            return no_content()
-        return get_response(request)
+        try:
+            done = request.method == "PUT" and noted(request)
+        except Error as error:
+            if will_pass(error):  # it need not be waited for once more
+                return plainly_unavailable(error)
+            done = False
+        return no_content() if done else get_response(request)
 
     return respond
 
@@ -42,7 +48,10 @@ def short_way(get_response: Handler) -> Handler:
 def noted(request: HttpRequest) -> bool:
     """Note plain progress of somebody who was let in lately; False changes nothing.
 
-    An error is met again on the ordinary way, which has an answer to it.
+    Most errors are met again on the ordinary way, which has an answer to them.
+
+    Raises:
+        Error: the database's.
     """
     address = TASK.fullmatch(request.path_info)
     if address is None:
@@ -59,7 +68,7 @@ def noted(request: HttpRequest) -> bool:
             return False
         key, number = reports.parse_uuid(address[1]), int(address[2])
         return queue.note_progress(user=user, run_uuid=key, number=number, percent=percent)
-    except (RunNotFound, SuspiciousOperation, Error, OSError, ValueError, RecursionError):
+    except (RunNotFound, SuspiciousOperation, OSError, ValueError, RecursionError):
         return False
 
 
@@ -71,11 +80,13 @@ def plain_progress(request: HttpRequest) -> float | None:
         OSError: it did not come.
     """
     meta = request.META
+    if meta.get("HTTP_ACCEPT", ANY) not in (ANY, "application/json"):
+        return None
     if meta.get("CONTENT_TYPE") != "application/json":
         return None
     if not 0 < int(meta.get("CONTENT_LENGTH") or 0) <= LONGEST:
         return None
-    body = json.loads(request.body)
+    body = json.loads(request.body.decode())
     percent: Any = (
         body.get("percentCompleted") if isinstance(body, dict) and len(body) == 1 else None
     )

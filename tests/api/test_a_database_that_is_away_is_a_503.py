@@ -165,3 +165,14 @@ def test_a_server_whose_connections_were_ended_goes_on(
     factories.check_books(run)
     assert seen.count(201) == run.tasks.filter(state=1).count()
     connections.close_all()
+
+
+@pytest.mark.postgresql
+@real_transactions
+def test_a_session_whose_server_was_killed_is_a_503(api: APIClient, run: Run) -> None:
+    address = f"/api/runs/{run.uuid.hex}"
+    assert api.get(address).status_code == 200
+    died = DatabaseError("server closed the connection unexpectedly")  # psycopg2 gives it no code
+    with away(died):
+        assert_refused(api.get(address), 503, "unavailable")
+    assert api.get(address).status_code == 200

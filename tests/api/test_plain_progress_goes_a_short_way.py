@@ -1,11 +1,12 @@
 """Plain progress has a way of its own; whichever way a report goes, the answer is the same."""
 
 import base64
+import json
 from collections.abc import Callable
 
 import pytest
 from django.contrib.auth.models import User
-from django.db import connection
+from django.db import OperationalError, connection
 from django.http import HttpResponse
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -79,6 +80,43 @@ def test_the_answer_is_that_of_the_ordinary_way(
     ordinary = put(body, number, uuid)
     assert (short.status_code, short.content) == (ordinary.status_code, ordinary.content)
     assert as_it_stands(run) == after
+
+
+@pytest.mark.parametrize("coding", ["utf-8-sig", "utf-16", "utf-32"])
+def test_a_body_in_another_coding_is_refused_on_both_ways(
+    alice: User, run: Run, coding: str
+) -> None:
+    for _ in range(2):  # the second time she is known
+        answer = Client().put(
+            f"/api/runs/{run.uuid.hex}/tasks/0", '{"percentCompleted": 7}'.encode(coding),
+            "application/json", headers={"Authorization": BASIC},
+        )  # fmt: skip
+        assert answer.status_code == 400
+    assert run.tasks.get(number=0).percent == 0
+
+
+def test_who_takes_no_json_is_told_so_on_both_ways(put: Put, run: Run) -> None:
+    for _ in range(2):
+        assert put('{"percentCompleted": 7}', Accept="text/html").status_code == 406
+    assert run.tasks.get(number=0).percent == 0
+    assert put('{"percentCompleted": 7}', Accept="application/json").status_code == 204
+
+
+def test_a_database_that_is_away_is_waited_for_once(
+    put: Put, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put('{"percentCompleted": 1}')
+    tries = []
+
+    def locked(**_: object) -> bool:
+        tries.append(1)
+        raise OperationalError("database is locked")
+
+    monkeypatch.setattr(queue, "note_progress", locked)
+    monkeypatch.setattr(queue, "report_progress", locked)
+    answer = put('{"percentCompleted": 7}')
+    assert (answer.status_code, answer["Retry-After"], len(tries)) == (503, "5", 1)
+    assert json.loads(answer.content)["code"] == "unavailable"
 
 
 @pytest.mark.parametrize("header", ["", "Basic nonsense", "Bearer nonsense"])

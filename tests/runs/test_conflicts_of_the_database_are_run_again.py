@@ -101,10 +101,10 @@ def test_two_operations_that_deadlock_both_end_well(alice: User) -> None:
     def lock_both(first: int, second: int) -> None:
         turns.append(first)
         with transaction.atomic():
-            moves.lock(run.id, moves.ONE, task_id(run.id, first))
+            moves.lock_one(task_id(run.id, first))
             if len(turns) <= 2:
                 meet.wait()
-            moves.lock(run.id, moves.ONE, task_id(run.id, second))
+            moves.lock_one(task_id(run.id, second))
 
     one, other = start(lambda: lock_both(0, 1)), start(lambda: lock_both(1, 0))
     one.result(timeout=30)

@@ -1,5 +1,6 @@
 """Frequent statements are prepared on PostgreSQL, and nothing breaks where that cannot be."""
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -7,8 +8,8 @@ import pytest
 from django.contrib.auth.models import User
 from django.db import connection, transaction
 
-from runs import prepared, queue, reports
-from runs.dialect import fetch
+from runs import attempts, moves, prepared, queue, reports, tallies, throughput, workers
+from runs.dialect import fetch, spell
 from runs.models import Run, Worker
 from runs.prepared import Prepared
 from tests import factories
@@ -74,7 +75,7 @@ def test_a_statement_is_prepared_once_for_each_connection(run: Run, worker: Work
     connection.close()
     work(run, worker)
     first = names()
-    assert len(first) >= 8
+    assert len(first) >= 7
     work(run, worker)
     assert names() == first
     connection.close()
@@ -109,6 +110,63 @@ def test_a_transaction_that_cannot_begin_again_does_without(run: Run) -> None:
         assert fetch(ASK, [7, task.id]) == [(3, 7)]
     assert prepared._trusted
     assert names() == set()
+
+
+STATEMENTS = {
+    f"{module.__name__}.{name}": statement
+    for module in (attempts, moves, queue, reports, tallies, throughput, workers)
+    for name, statement in vars(module).items()
+    if isinstance(statement, Prepared)
+}
+UNIQUE = """
+SELECT c.relname FROM pg_index AS i JOIN pg_class AS c ON c.oid = i.indexrelid WHERE i.indisunique
+"""
+
+
+@pytest.mark.usefixtures("on_postgresql")
+@pytest.mark.parametrize("size", [1, 60])
+def test_plans_made_while_tables_are_tiny_are_good_for_large_ones(alice: User, size: int) -> None:
+    run, worker = factories.run(alice, size), factories.worker(alice)
+    queue.claim(run=run, worker=worker, want=4)
+    unique = {row[0] for row in fetch(UNIQUE, [])}
+    assert len(STATEMENTS) >= 9
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE")
+        cursor.execute("SET plan_cache_mode = force_generic_plan")
+        try:
+            for name, statement in STATEMENTS.items():
+                plan = planned(cursor, statement)
+                assert "Seq Scan" not in plan, name
+                assert set(re.findall(r"using (\w+)|Index Scan on (\w+)", plan)) <= {
+                    pair for one in unique for pair in ((one, ""), ("", one))
+                }, (name, plan)
+        finally:
+            cursor.execute("RESET plan_cache_mode")
+
+
+def planned(cursor: Any, statement: Prepared) -> str:
+    """The plan of a statement as it is executed, whatever its values."""
+    *setting, execute = prepared.ready(spell(statement, "postgresql")).split("; ")
+    nothing = execute.replace("%s", "NULL")
+    with transaction.atomic():
+        for one in setting:
+            cursor.execute(one)
+        cursor.execute(f"EXPLAIN {nothing}")
+        return "\n".join(row[0] for row in cursor.fetchall())
+
+
+@pytest.mark.usefixtures("on_postgresql")
+def test_a_column_of_another_type_ends_their_use_and_nothing_else(run: Run, worker: Worker) -> None:
+    work(run, worker)
+    alter = "ALTER TABLE runs_run ALTER COLUMN claim_floor TYPE {}"
+    with connection.cursor() as cursor:
+        cursor.execute(alter.format("bigint"))
+    try:
+        assert work(run, worker) == 1
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute(alter.format("integer"))
+        connection.close()
 
 
 def test_progress_does_not_wait_for_the_disk_but_all_else_does(run: Run, worker: Worker) -> None:

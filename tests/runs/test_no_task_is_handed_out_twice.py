@@ -65,7 +65,7 @@ def test_a_run_that_is_not_active_hands_out_nothing(alice: User, state: RunState
 def test_a_claim_passes_over_a_task_that_another_transaction_holds(alice: User) -> None:
     run, worker = factories.run(alice, 3), factories.worker(alice)
     with transaction.atomic():
-        moves.lock(run.id, moves.ONE, task_id(run.id, 0))
+        moves.lock_one(task_id(run.id, 0))
         claimed = in_thread(lambda: queue.claim(run=run, worker=worker))
     assert [one.number for one in claimed] == [1]
     assert [one.number for one in queue.claim(run=run, worker=worker)] == [0]

@@ -89,7 +89,7 @@ def test_a_report_that_meets_a_restart_waits_and_sees_what_it_did(alice: User) -
     run, worker = factories.run(alice, 2), factories.worker(alice)
     factories.advance(run, worker, computing=1)
     with transaction.atomic():
-        rows = moves.lock(run.id, moves.ONE, task_id(run.id, 0))
+        rows = moves.lock_one(task_id(run.id, 0))
         slow = start(lambda: queue.report_outcome(run=run, number=0, outcome=Outcome.DONE))
         wait_until_blocked()
         change = moves.requeue(
@@ -110,7 +110,7 @@ def test_two_restarts_at_once_requeue_each_task_once(alice: User) -> None:
     run, worker = factories.run(alice, 30), factories.worker(alice)
     factories.advance(run, worker, computing=20)
     with transaction.atomic():
-        moves.lock(run.id, moves.ONE, task_id(run.id, 0))
+        moves.lock_one(task_id(run.id, 0))
         first = start(lambda: restarts.restart(run=run))
         wait_until_blocked()
         second = start(lambda: restarts.restart(run=run))
