@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import requests
-from django.db import InterfaceError, OperationalError, connection, connections
+from django.db import DatabaseError, InterfaceError, OperationalError, connection, connections
 from django.test import Client
 from rest_framework.test import APIClient
 
