@@ -11,7 +11,7 @@ def main() -> None:
     try:
         from django.core.exceptions import ImproperlyConfigured
         from django.core.management import execute_from_command_line
-        from django.db import InterfaceError, OperationalError
+        from django.db import InterfaceError, OperationalError, ProgrammingError
     except ImportError as error:
         raise SystemExit(
             "Django is not installed for this Python. Run 'make setup', then use .venv/bin/python."
@@ -21,10 +21,10 @@ def main() -> None:
         sys.stdout.flush()
     except ImproperlyConfigured as error:
         raise SystemExit(f"{error}") from None
-    except (InterfaceError, OperationalError) as error:
-        from taskfarm_site.databases import no_connection
+    except (InterfaceError, OperationalError, ProgrammingError) as error:
+        from taskfarm_site.databases import no_connection, no_table
 
-        told = no_connection(error)
+        told = no_table(error) or no_connection(error)
         if told is None or "--traceback" in sys.argv:
             raise
         raise SystemExit(told) from None

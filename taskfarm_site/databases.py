@@ -64,6 +64,16 @@ def no_connection(error: Exception) -> str | None:
     return f"No connection to the database {where}: {'; '.join(lines)}. {advice} {OR_URL}"
 
 
+def no_table(error: Exception) -> str | None:
+    """What to tell where the database lacks a table or a column that this farm has; else None."""
+    cause = error.__cause__
+    missing = getattr(cause, "pgcode", None) in ("42P01", "42703")
+    if not missing and not str(error).startswith(("no such table", "no such column")):
+        return None
+    which = "it has no tables yet, or those of an earlier version"
+    return f"The database is not ready: {which}. Type 'manage.py migrate' first."
+
+
 def place(settings: dict[str, Any]) -> str:
     """Where a PostgreSQL is, without its password."""
     name, own = settings["NAME"], settings.get("PGSERVER")

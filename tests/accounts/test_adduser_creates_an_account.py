@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import Group, User
 from django.core.management import CommandError, call_command
-from django.db import connection
 
 from tests import factories
 
@@ -164,17 +163,3 @@ def test_the_password_is_never_shown() -> None:
 def test_both_ways_to_give_a_password_at_once_are_refused() -> None:
     with pytest.raises(CommandError, match="not allowed with"):
         adduser("some_user", "-p", SECRET, "--password-stdin")
-
-
-@pytest.mark.django_db(transaction=True)
-def test_before_migrate_it_says_what_to_type() -> None:
-    with connection.schema_editor() as editor:
-        editor.execute("ALTER TABLE auth_user RENAME TO hidden")
-    try:
-        with pytest.raises(
-            CommandError, match=r"^The database has no tables yet: .*migrate' first"
-        ):
-            adduser("some_user", "-p", SECRET)
-    finally:
-        with connection.schema_editor() as editor:
-            editor.execute("ALTER TABLE hidden RENAME TO auth_user")

@@ -9,10 +9,11 @@ import sys
 import pytest
 from django.contrib.auth.models import Group, User
 from django.core.management import CommandError
-from django.db import connection
+from django.db import DatabaseError, connection
 
 from runs.models import Run, Tally
 from runs.tallies import MILLION
+from taskfarm_site import databases
 from tests import factories
 from tests.commands.shell import manage
 from tests.server import ROOT, database_url, environment
@@ -219,3 +220,11 @@ def test_deleterun_refuses_where_nobody_can_be_asked(
     with pytest.raises(CommandError, match="--yes"):
         manage("deleterun", run.uuid.hex)
     assert Run.objects.count() == 1
+
+
+@pytest.mark.parametrize("statement", ["SELECT 1 FROM nowhere", "SELECT no_such FROM runs_run"])
+def test_a_missing_table_or_column_is_known_on_either_database(statement: str) -> None:
+    with pytest.raises(DatabaseError) as caught, connection.cursor() as cursor:
+        cursor.execute(statement)
+    assert "manage.py migrate" in (databases.no_table(caught.value) or "")
+    assert databases.no_connection(caught.value) is None

@@ -211,7 +211,14 @@ def test_a_database_that_cannot_be_reached_is_told_on_one_line(
     assert "DATABASE_URL" in line
 
 
-def test_what_a_database_refuses_is_no_trouble_with_the_connection(tmp_path: Path) -> None:
-    result = manage("runs", DATABASE_URL=f"sqlite:///{tmp_path}/farm.db")
-    assert "no such table" in result.stderr
-    assert "No connection" not in result.stderr
+@pytest.mark.parametrize(
+    "words", [["runs"], ["createrun", "--tasks", "3"], ["adduser", "zoe", "-p", "x"], ["sweep"]]
+)
+def test_before_migrate_commands_say_what_to_type(tmp_path: Path, words: list[str]) -> None:
+    result = manage(*words, DATABASE_URL=f"sqlite:///{tmp_path}/farm.db")
+    assert result.returncode == 1
+    assert result.stderr.splitlines()[-1] == (
+        "The database is not ready: it has no tables yet, or those of an earlier version. "
+        "Type 'manage.py migrate' first."
+    )
+    assert "Traceback" not in result.stderr

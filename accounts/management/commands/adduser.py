@@ -9,7 +9,7 @@ from django.contrib.auth import get_user_model, password_validation
 from django.contrib.auth.models import Group
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError
-from django.db import OperationalError, ProgrammingError, connection, transaction
+from django.db import transaction
 
 TRIES = 3
 """How often a password is asked for before the command gives up."""
@@ -42,21 +42,6 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Create the user or add the groups, or refuse and change nothing.
-
-        Raises:
-            CommandError: what is asked for cannot be, or the database has no tables yet.
-        """
-        try:
-            self.add(options)
-        except (OperationalError, ProgrammingError) as error:
-            if get_user_model()._meta.db_table in connection.introspection.table_names():
-                raise
-            raise CommandError(
-                "The database has no tables yet: type 'manage.py migrate' first."
-            ) from error
-
-    def add(self, options: dict[str, Any]) -> None:
-        """Create the user or add the groups.
 
         Raises:
             CommandError: what is asked for cannot be.
