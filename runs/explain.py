@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from runs import attempts, events, pace, queue
+from runs import attempts, events, pace, queue, sweep
 from runs.dialect import database_now, fetch
 from runs.models import Run, RunEvent, Task
 from runs.states import Outcome, RunState, TaskState
@@ -70,9 +70,9 @@ def _computing(run: Run, task: Task) -> Told:
     many = f", {seconds / usual:.0f} × the median" if usual and seconds > 2 * usual else ""
     silent = ""
     if task.worker and task.worker.heartbeat:
-        quiet = (now - task.worker.last_seen).total_seconds()
-        if quiet > 2 * task.worker.heartbeat:
-            silent = f"; its worker has been silent for {_span(quiet)}"
+        quiet = now - task.worker.last_seen
+        if quiet > sweep.bears(task.worker.heartbeat):
+            silent = f"; its worker has been silent for {_span(quiet.total_seconds())}"
     return "computing", f"{where} for {_span(seconds)}{many}{silent}", None
 
 

@@ -18,7 +18,7 @@ TASKS = 400
 WIDTH = 1000.0
 THIN = 1.5
 TICKS = {"wide": 10, "middle": 4, "slim": 2}
-"""Steps between ticks, at most, on a large screen, a smaller one, a phone; the style sheet chooses."""
+"""Steps between ticks, at most, on a large screen, a smaller one, a phone; the styles choose."""
 STEPS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400)
 DAY = 86_400
 
