@@ -31,7 +31,8 @@ def explain(run: Run, task: Task) -> Explanation:
         TaskState.FAILED: _failed,
         TaskState.CANCELLED: _cancelled,
     }[state](run, task)
-    return Explanation(state.label, code, f"{state.label}: {reason}", seconds)
+    joint = " " if state == TaskState.FAILED else ": "
+    return Explanation(state.label, code, f"{state.label}{joint}{reason}", seconds)
 
 
 Told = tuple[str, str, float | None]
@@ -82,15 +83,16 @@ def _done(run: Run, task: Task) -> Told:
 
 
 def _failed(run: Run, task: Task) -> Told:
-    """What its last attempt said."""
+    """After how many attempts, and what the last one said."""
+    after = "after 1 attempt" if task.attempt == 1 else f"after {task.attempt} attempts"
     last = run.attempts.filter(number=task.number, attempt=task.attempt).first()
     if last is None:
-        return "failed", "its last attempt failed", None
+        return "failed", after, None
     how = {
         Outcome.LOST: "its worker was lost",
         Outcome.TIMEOUT: "it took too long",
-    }.get(Outcome(last.outcome), attempts.essence(last.error))
-    return "failed", f"after {task.attempt} attempts: {how}", None
+    }.get(Outcome(last.outcome), attempts.headline(last.error))
+    return "failed", f"{after}: {how}", None
 
 
 def _cancelled(run: Run, task: Task) -> Told:
