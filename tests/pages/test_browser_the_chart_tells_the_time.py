@@ -13,6 +13,8 @@ from tests import factories
 pytestmark = [pytest.mark.browser, pytest.mark.once]
 
 LABELS = "[...document.getElementById('plot').plot.axes[0]._values].filter(Boolean)"
+# The page's policy lets nobody wait for an expression: two frames on, what was to be drawn is.
+DRAWN = "new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
 # Of the first bar and of its stretch: the widths in pixels.
 WIDTHS = """() => {
   const plot = document.getElementById("plot").plot;
@@ -44,7 +46,7 @@ def opened(tab: Any, run: Run) -> Any:
     """The run's page with its chart drawn."""
     tab.open(f"/runs/{run.uuid.hex}/")
     tab.page.locator("#plot canvas").wait_for()
-    tab.page.wait_for_function(f"{LABELS}.length > 1")
+    tab.page.evaluate(DRAWN)
     return tab.page
 
 
@@ -54,7 +56,7 @@ def test_every_tick_has_a_time_of_its_own(tab, wide):
     for minutes in (1, 2, 3, 25, 300):
         labels = opened(tab, run_of_minutes(minutes)).evaluate(LABELS)
         assert len(set(labels)) == len(labels), labels
-        assert len(labels) <= max(minutes, 5) + 1, labels
+        assert 2 <= len(labels) <= max(minutes, 5) + 1, labels
 
 
 def test_a_bar_is_as_wide_as_its_minute(tab):
