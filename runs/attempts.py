@@ -122,13 +122,15 @@ PATHS = re.compile(r"(/[\w.\-]+){2,}")
 QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
 
 
-def essence(error: str | None) -> str:
-    """What makes two errors the same: the last line, without numbers, paths and quoted values.
-
-    The last line of a Python traceback is the exception's type and message.
-    """
+def headline(error: str | None) -> str:
+    """The line that tells most: the last one, of a traceback the exception's type and message."""
     lines = [line for line in (error or "").strip().splitlines() if line.strip()]
-    last = lines[-1].strip()[:500] if lines else "no message"
+    return lines[-1].strip()[:500] if lines else "no message"
+
+
+def essence(error: str | None) -> str:
+    """What makes two errors the same: the last line, without numbers, paths and quoted values."""
+    last = headline(error)
     for pattern, mark in ((QUOTED, "'…'"), (PATHS, "…"), (NUMBERS, "#")):
         last = pattern.sub(mark, last)
     return last

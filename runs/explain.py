@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from runs import attempts, events, pace, queue
+from runs import attempts, events, pace, queue, sweep
 from runs.dialect import database_now, fetch
 from runs.models import Run, RunEvent, Task
 from runs.states import Outcome, RunState, TaskState
@@ -31,7 +31,8 @@ def explain(run: Run, task: Task) -> Explanation:
         TaskState.FAILED: _failed,
         TaskState.CANCELLED: _cancelled,
     }[state](run, task)
-    return Explanation(state.label, code, f"{state.label}: {reason}", seconds)
+    joint = " " if state == TaskState.FAILED else ": "
+    return Explanation(state.label, code, f"{state.label}{joint}{reason}", seconds)
 
 
 Told = tuple[str, str, float | None]
@@ -70,9 +71,9 @@ def _computing(run: Run, task: Task) -> Told:
     many = f", {seconds / usual:.0f} × the median" if usual and seconds > 2 * usual else ""
     silent = ""
     if task.worker and task.worker.heartbeat:
-        quiet = (now - task.worker.last_seen).total_seconds()
-        if quiet > 2 * task.worker.heartbeat:
-            silent = f"; its worker has been silent for {_span(quiet)}"
+        quiet = now - task.worker.last_seen
+        if quiet > sweep.bears(task.worker.heartbeat):
+            silent = f"; its worker has been silent for {_span(quiet.total_seconds())}"
     return "computing", f"{where} for {_span(seconds)}{many}{silent}", None
 
 
@@ -82,15 +83,16 @@ def _done(run: Run, task: Task) -> Told:
 
 
 def _failed(run: Run, task: Task) -> Told:
-    """What its last attempt said."""
+    """After how many attempts, and what the last one said."""
+    after = "after 1 attempt" if task.attempt == 1 else f"after {task.attempt} attempts"
     last = run.attempts.filter(number=task.number, attempt=task.attempt).first()
     if last is None:
-        return "failed", "its last attempt failed", None
+        return "failed", after, None
     how = {
         Outcome.LOST: "its worker was lost",
         Outcome.TIMEOUT: "it took too long",
-    }.get(Outcome(last.outcome), attempts.essence(last.error))
-    return "failed", f"after {task.attempt} attempts: {how}", None
+    }.get(Outcome(last.outcome), attempts.headline(last.error))
+    return "failed", f"{after}: {how}", None
 
 
 def _cancelled(run: Run, task: Task) -> Told:

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from statistics import fmean
 
-from runs.dialect import as_list, fetch
+from runs import sweep
+from runs.dialect import as_datetime, as_list, fetch
 from runs.models import Worker
 from runs.samples import Sampled
 from runs.states import Outcome
@@ -18,7 +19,10 @@ WORSE = 3.0
 """A host whose share of failures is so many times that of the others is marked."""
 SLIGHT = 0.01
 """A share of failures that nobody is blamed for."""
-QUIET = timedelta(minutes=10)
+QUIET = timedelta(minutes=1)
+"""A worker that promised no heartbeat is taken to live for so long after its last call."""
+SIGNED_OFF_WITHIN = timedelta(seconds=25)
+"""Signing off is a call, and calls are noted every ten seconds; the lost were silent for longer."""
 
 
 @dataclass(frozen=True)
@@ -71,21 +75,33 @@ def describe(
 
 
 def condition(worker: Worker, now: datetime) -> str:
-    """Whether it lives: ``alive``, ``silent`` for longer than it promised, or ``gone``."""
+    """Whether it lives, in a word.
+
+    Returns:
+        ``alive``; ``silent``, so long that the next sweep gives it up; ``unknown``, for one that
+        promised no heartbeat and has not called lately; ``lost``; or ``signed off``.
+    """
     if worker.gone is not None:
-        return "gone"
+        return "lost" if worker.gone - worker.last_seen > SIGNED_OFF_WITHIN else "signed off"
     silence = now - worker.last_seen
-    bears = timedelta(seconds=2 * worker.heartbeat) if worker.heartbeat else QUIET
-    return "silent" if silence > bears else "alive"
+    if worker.heartbeat is None:
+        return "unknown" if silence > QUIET else "alive"
+    return "silent" if silence > sweep.bears(worker.heartbeat) else "alive"
 
 
 HELD = """
-SELECT worker_id, COUNT(*) FROM runs_task
+SELECT worker_id, COUNT(*), MAX(updated) FROM runs_task
 WHERE state = 1 AND worker_id {in_list} GROUP BY worker_id
 """
 
 
 def held(workers: Sequence[Worker]) -> dict[int, int]:
-    """How many tasks each of some workers holds, in one query."""
-    ids = [worker.id for worker in workers]
-    return dict(fetch(HELD, [as_list(ids)])) if ids else {}
+    """How many tasks each of some workers holds, in one query.
+
+    A report on a task is a sign of life, too: ``last_seen`` becomes the latest of both.
+    """
+    by_id = {worker.id: worker for worker in workers}
+    found = fetch(HELD, [as_list(list(by_id))]) if by_id else []
+    for id, _, at in found:
+        by_id[id].last_seen = max(by_id[id].last_seen, as_datetime(at) or by_id[id].last_seen)
+    return {id: count for id, count, _ in found}

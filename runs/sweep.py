@@ -28,6 +28,8 @@ MOST = 1000
 """Workers, runs or tasks that one step of one sweep takes on."""
 SILENT_AT_LEAST = 30
 """A worker is lost after three of its intervals, and never before so many seconds."""
+NOTED = 10
+"""Seconds within which a worker's calls are noted once."""
 
 PIECES = 4
 """Pieces of a run that one sweep cancels or deletes: it rides on somebody's call."""
@@ -139,6 +141,15 @@ WHERE heartbeat IS NOT NULL AND gone IS NULL
     AND NOT EXISTS (SELECT 1 FROM runs_sweeplock WHERE resumed >= {silent_since})
 ORDER BY last_seen LIMIT %s
 """
+
+
+def bears(heartbeat: int) -> timedelta:
+    """After how long a silence a worker counts as lost, as in ``silent_since``.
+
+    Args:
+        heartbeat: the seconds between signs of life that it promised.
+    """
+    return timedelta(seconds=max(SILENT_AT_LEAST, 3 * heartbeat) + NOTED)
 
 
 def silent_workers() -> list[int]:

@@ -1,9 +1,11 @@
 """The timeline of a run: workers as rows, attempts as bars; and a download for Perfetto."""
 
+import math
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from runs import timeline
@@ -15,7 +17,10 @@ TASKS = 400
 """Tasks of one picture."""
 WIDTH = 1000.0
 THIN = 1.5
-TICKS = 5
+TICKS = {"wide": 10, "middle": 4, "slim": 2}
+"""Steps between ticks, at most, on a large screen, a smaller one, a phone; the styles choose."""
+STEPS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400)
+DAY = 86_400
 
 
 @dataclass(frozen=True)
@@ -36,11 +41,19 @@ class ShownRow:
 
 
 @dataclass(frozen=True)
+class Tick:
+    """A moment below the picture: where, in per cent of its width, and in words."""
+
+    place: float
+    words: str
+
+
+@dataclass(frozen=True)
 class Picture:
-    """All rows over one stretch of time, with the moments of its ticks."""
+    """All rows over one stretch of time, with the ticks for each kind of screen."""
 
     rows: list[ShownRow]
-    ticks: list[tuple[float, datetime]]
+    ticks: dict[str, list[Tick]]
     start: datetime
     end: datetime
 
@@ -63,11 +76,38 @@ def picture(rows: list[Row]) -> Picture | None:
         ])
         for row in rows
     ]  # fmt: skip
-    ticks = [
-        (100 * tick / TICKS, start + timedelta(seconds=length * tick / TICKS))
-        for tick in range(TICKS)
-    ]
+    ticks = {kind: ticks_of(start, length, most) for kind, most in TICKS.items()}
     return Picture(shown, ticks, start, end)
+
+
+def ticks_of(start: datetime, length: float, most: int) -> list[Tick]:
+    """Round times with round steps between them, at most so many; never none.
+
+    Args:
+        start: the left edge of the picture.
+        length: seconds until its right edge.
+        most: how many steps fit.
+    """
+    step = next((one for one in STEPS if length <= most * one), 0)
+    step = step or math.ceil(length / most / DAY) * DAY
+    local = timezone.localtime(start)
+    midnight = local.replace(hour=0, minute=0, second=0, microsecond=0)
+    since = (local - midnight).total_seconds()
+    found = []
+    for count in range(math.ceil(since / step), math.floor((since + length) / step) + 1):
+        moment = midnight + timedelta(seconds=count * step)
+        place = round(100 * (count * step - since) / length, 2)
+        found.append(Tick(place, tick_words(moment, step)))
+    return found or [Tick(0.0, tick_words(local, step))]
+
+
+def tick_words(moment: datetime, step: int) -> str:
+    """The time as exact as the step is short; the day where one begins."""
+    if step < 60:
+        return f"{moment:%H:%M:%S}"
+    if step >= DAY or (moment.hour, moment.minute) == (0, 0):
+        return f"{moment.day} {moment:%b}"
+    return f"{moment:%H:%M}"
 
 
 def window(request: HttpRequest, tried: int) -> tuple[int, int]:

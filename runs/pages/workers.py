@@ -71,11 +71,12 @@ def show_worker(request: HttpRequest, uuid: str) -> HttpResponse:
     if worker is None:
         raise Http404(f"There is no worker {uuid[:40]!r} that you may see.")
     runs = Run.objects.visible_to(request.user)
+    held = hosts.held([worker]).get(worker.id, 0)
     tasks = Task.objects.filter(worker=worker, state=TaskState.COMPUTING, run__in=runs)
     context = {
         "worker": worker,
         "condition": hosts.condition(worker, timezone.now()),
         "tasks": list(tasks.select_related("run").order_by("id")[:MOST_HELD]),
-        "held": hosts.held([worker]).get(worker.id, 0),
+        "held": held,
     }
     return page(request, "runs/worker.html", context)

@@ -4,30 +4,39 @@
 import { colour, whenColoursChange } from "./colours.js";
 
 const HEIGHT = 168;
-
+const LEAST = 5; // stretches that are shown: a bar alone would be as wide as the page
+const MINUTE = 60;
+// Seconds between two ticks: nothing here is told to the second, so that no two are the same minute.
+const STEPS = [1, 2, 5, 10, 15, 30, 60, 120, 180, 360, 720, 1440].map((minutes) => minutes * MINUTE);
 
 function read(id) {
   const rows = [...(document.getElementById(id)?.rows ?? [])];
   const number = (row, place) => Number(row.cells[place].textContent);
-  return [
+  const data = [
     rows.map((row) => Number(row.dataset.at)),
     rows.map((row) => number(row, 1) + number(row, 2)),
     rows.map((row) => number(row, 1)),
   ];
+  while (rows.length && data[0].length < LEAST) {
+    const next = data[0].at(-1) + step(data[0]);
+    data.forEach((column, place) => column.push(place ? null : next));
+  }
+  return data;
 }
+
+const step = (times) => (times.length > 1 ? times[1] - times[0] : MINUTE);
 
 function options(place, data) {
   const axis = { stroke: colour("soft"), grid: { stroke: colour("line"), width: 1 }, ticks: { show: false } };
-  const bars = uPlot.paths.bars({ size: [0.86, 60], align: 1 });
+  const bars = uPlot.paths.bars({ size: [0.86, Infinity], align: 1 });
   const series = (name) => ({ fill: colour(name), stroke: colour(name), width: 0, paths: bars, points: { show: false } });
-  const step = data[0].length > 1 ? data[0][1] - data[0][0] : 60;
   return {
     width: place.clientWidth,
     height: HEIGHT,
     legend: { show: false },
     cursor: { drag: { x: false, y: false }, y: false, points: { show: false } },
-    scales: { x: { range: (_, least, most) => [least, Math.max(most, least) + step] }, y: { range: (_, __, most) => [0, Math.max(most * 1.08, 1)] } },
-    axes: [{ ...axis, size: 26, grid: { show: false }, values: (_, ticks) => ticks.map(clock) }, { ...axis, size: 46, values: (_, ticks) => ticks.map((tick) => (Number.isInteger(tick) ? tick.toLocaleString("en") : "")) }],
+    scales: { x: { range: (plot, least, most) => [least, most + step(plot.data[0])] }, y: { range: (_, __, most) => [0, Math.max(most * 1.08, 1)] } },
+    axes: [{ ...axis, size: 26, grid: { show: false }, incrs: STEPS, values: (_, ticks) => ticks.map(clock) }, { ...axis, size: 46, values: (_, ticks) => ticks.map((tick) => (Number.isInteger(tick) ? tick.toLocaleString("en") : "")) }],
     series: [{}, series("failed"), series("done")],
     hooks: { setCursor: [(plot) => tell(place, plot)] },
   };
@@ -43,7 +52,7 @@ function clock(seconds) {
 function tell(place, plot) {
   const at = plot.cursor.idx;
   const words = place.querySelector(".plot-words");
-  words.hidden = at === null || at === undefined;
+  words.hidden = (plot.data[1][at] ?? null) === null;
   if (words.hidden) return;
   const [times, all, done] = plot.data;
   const failed = all[at] - done[at];

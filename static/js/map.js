@@ -86,7 +86,7 @@ function layOut() {
   const size = Math.min(Math.sqrt(area / Math.max(head.cells, 1)), LARGEST);
   columns = wanted || Math.max(Math.floor(width() / size), 1);
   fit = Math.min(width() / columns, wanted ? TALLEST / Math.max(rows(), 1) : LARGEST, LARGEST);
-  canvas.style.height = `${within(Math.ceil(rows() * fit), 60, TALLEST + LARGEST)}px`;
+  canvas.style.height = `${Math.max(Math.ceil(rows() * fit), 60)}px`; // all rows, whatever was rounded
   const sharp = devicePixelRatio || 1;
   canvas.width = Math.round(width() * sharp);
   canvas.height = Math.round(height() * sharp);

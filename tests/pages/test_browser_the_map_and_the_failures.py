@@ -54,6 +54,20 @@ def test_tasks_are_chosen_on_the_map_and_restarted(tab, run, expect):
     expect(page.get_by_text("Restarted 3 tasks.")).to_be_visible()
 
 
+def test_every_row_of_the_map_is_seen_whole_on_a_phone(tab, server):
+    run = factories.run(User.objects.get(username="alice"), 500, name="rows")
+    page = tab.page
+    page.set_viewport_size({"width": 390, "height": 844})
+    tab.open(f"/runs/{run.uuid.hex}/map")
+    page.locator("canvas[data-loaded]").wait_for()
+    box = page.locator("canvas").bounding_box()
+    page.locator("canvas").hover(position={"x": box["width"] - 12, "y": 5})
+    last = page.locator("#map-words").text_content()
+    columns = int(re.search(r"Task (\d+)", last)[1]) + 1
+    rows = -(-500 // columns)
+    assert box["height"] >= rows * box["width"] / columns
+
+
 def test_zooming_keeps_what_is_under_the_pointer(tab, run, expect):
     page = tab.page
     tab.open(f"/runs/{run.uuid.hex}/map")

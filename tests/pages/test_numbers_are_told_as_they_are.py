@@ -99,3 +99,14 @@ def test_late_reports_are_explained(alice, visit):
     page = visit(alice).get(f"/runs/{run.uuid.hex}/").content.decode()
     assert "Late reports refused" in page
     assert "for tasks that had ended or been handed on" in page
+
+
+def test_a_run_that_finished_with_failures_says_so_wherever_it_is_shown(alice, visit):
+    run = factories.run(alice, 3)
+    factories.advance(run, factories.worker(alice), done=2)
+    client = visit(alice)
+    for path in ("/runs/", f"/runs/{run.uuid.hex}/"):
+        assert "with failures" not in client.get(path).content.decode()
+    factories.advance(run, factories.worker(alice), failed=1)
+    for path in ("/runs/", f"/runs/{run.uuid.hex}/"):
+        assert "with failures" in client.get(path).content.decode()

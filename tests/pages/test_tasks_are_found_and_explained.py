@@ -99,10 +99,28 @@ def test_a_filter_that_makes_no_sense_is_explained_and_shows_nothing(alice, run,
 
 def test_a_task_tells_why_it_stands_where_it_does(alice, run, visit):
     client, lead = visit(alice), f"/runs/{run.uuid.hex}/tasks/"
-    assert "Failed: after 1 attempts: boom" in text_of(client.get(lead + "3"))
+    assert "Failed after 1 attempt: boom" in text_of(client.get(lead + "3"))
     assert "Computing: on n2 for" in text_of(client.get(lead + "6"))
     steering.pause(run=run, who="alice", why="quota")
     assert "the run is paused" in text_of(client.get(lead + "9"))
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        ("OSError: [Errno 122] quota of /scratch", "OSError: [Errno 122] quota of /scratch"),
+        ("Traceback:\n  File 'a.py', line 3\nKeyError: 77\n", "KeyError: 77"),
+        (None, "no message"),
+    ],
+)
+def test_a_failed_task_tells_its_own_error_in_full(alice, visit, error, told):
+    run = factories.run(alice, 1)
+    for times in ("1 attempt", "2 attempts"):
+        claim = queue.claim(run=run, worker=factories.worker(alice))[0]
+        queue.report_outcome(run=run, number=claim.number, outcome=Outcome.FAILED, error=error)
+        page = text_of(visit(alice).get(f"/runs/{run.uuid.hex}/tasks/0"))
+        assert f"Failed after {times}: {told}." in page
+        lifecycle.requeue_one(run=run, number=0, by="alice")
 
 
 def test_a_task_shows_its_input_and_is_cancelled_alone(alice, visit, answer):

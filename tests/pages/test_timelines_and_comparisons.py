@@ -1,13 +1,15 @@
 """The timeline and its trace; two runs of the same tasks beside each other; the farm's health."""
 
 import json
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 import pytest
 from django.utils import timezone
 
 from runs import compare, sweep, timeline
 from runs.models import Attempt, SweepLock
+from runs.pages import timeline as page_of_timeline
 from runs.samples import Sampled
 from runs.states import Outcome
 from tests import factories
@@ -45,6 +47,29 @@ def test_the_timeline_has_a_row_for_each_worker(alice, run, visit):
     assert "failed</title>" in page
     part = text_of(visit(alice).get(f"/runs/{run.uuid.hex}/timeline?first=5"))
     assert "n1:1" not in part
+
+
+START = datetime(2026, 3, 1, 19, 33, 28, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "most", "words"),
+    [
+        (18, 4, ["19:33:30", "19:33:35", "19:33:40", "19:33:45"]),
+        (18, 2, ["19:33:30", "19:33:40"]),
+        (18 * 60, 4, ["19:35", "19:40", "19:45", "19:50"]),
+        (8 * 3600, 4, ["20:00", "22:00", "2 Mar", "02:00"]),
+        (80 * 86_400, 2, ["10 Apr", "20 May"]),
+        (0.1, 4, ["19:33:28"]),
+    ],
+)
+def test_the_ticks_of_a_timeline_are_round_and_even(seconds, most, words):
+    ticks = page_of_timeline.ticks_of(START, seconds, most)
+    assert [tick.words for tick in ticks] == words
+    places = [tick.place for tick in ticks]
+    steps = {round(right - left, 1) for left, right in pairwise(places)}
+    assert len(steps) <= 1
+    assert all(0 <= place <= 100 for place in places)
 
 
 def test_a_run_that_nobody_began_has_no_timeline(alice, visit):

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from runs import hosts, queue
+from runs import hosts, queue, sweep
 from runs.models import Worker
 from runs.samples import Sampled
 from runs.states import Outcome
@@ -66,10 +66,15 @@ def test_the_page_of_a_run_shows_hosts_and_who_computes(alice, visit):
     ("fields", "found"),
     [
         ({}, "alive"),
-        ({"heartbeat": 10, "ago": 15}, "alive"),
-        ({"heartbeat": 10, "ago": 25}, "silent"),
-        ({"ago": 700}, "silent"),
-        ({"gone": True}, "gone"),
+        ({"ago": 55}, "alive"),
+        ({"ago": 65}, "unknown"),
+        ({"heartbeat": 1, "ago": 38}, "alive"),
+        ({"heartbeat": 1, "ago": 42}, "silent"),
+        ({"heartbeat": 60, "ago": 185}, "alive"),
+        ({"heartbeat": 60, "ago": 195}, "silent"),
+        ({"gone": 0}, "signed off"),
+        ({"heartbeat": 10, "ago": 500, "gone": 488}, "signed off"),
+        ({"heartbeat": 10, "ago": 500, "gone": 459}, "lost"),
     ],
 )
 def test_the_condition_of_a_worker(alice, fields, found):
@@ -77,9 +82,47 @@ def test_the_condition_of_a_worker(alice, fields, found):
     worker = Worker(
         heartbeat=fields.get("heartbeat"),
         last_seen=now - timedelta(seconds=fields.get("ago", 0)),
-        gone=now if "gone" in fields else None,
+        gone=now - timedelta(seconds=fields["gone"]) if "gone" in fields else None,
     )
     assert hosts.condition(worker, now) == found
+
+
+def test_a_worker_that_is_silent_is_the_one_that_the_next_sweep_gives_up(alice, visit):
+    now = timezone.now()
+    near, over, left = (factories.worker(alice, pid=pid) for pid in (1, 2, 3))
+    for worker, ago in ((near, 35), (over, 45)):
+        Worker.objects.filter(pk=worker.pk).update(
+            heartbeat=10, last_seen=now - timedelta(seconds=ago)
+        )
+    for worker in (near, over):
+        worker.refresh_from_db()
+    assert [hosts.condition(worker, now) for worker in (near, over)] == ["alive", "silent"]
+    sweep.sweep()
+    sweep.sign_off(left)
+    for worker, word in ((near, "alive"), (over, "lost"), (left, "signed off")):
+        worker.refresh_from_db()
+        assert hosts.condition(worker, now) == word
+        assert f"</svg>{word}</span>" in text_of(visit(alice).get(f"/workers/{worker.uuid.hex}"))
+
+
+def test_of_a_worker_without_heartbeat_nobody_claims_to_know(alice, visit):
+    worker = factories.worker(alice)
+    Worker.objects.filter(pk=worker.pk).update(last_seen=timezone.now() - timedelta(minutes=3))
+    client = visit(alice)
+    for path in ("/workers/", f"/workers/{worker.uuid.hex}"):
+        page = text_of(client.get(path))
+        assert "</svg>unknown</span>" in page
+        assert "alive" not in page
+    assert "It promised no heartbeat" in page
+
+
+def test_a_report_on_a_task_is_a_sign_of_life(alice, visit):
+    worker = factories.worker(alice)
+    factories.advance(factories.run(alice, 5), worker, computing=1)
+    Worker.objects.filter(pk=worker.pk).update(last_seen=timezone.now() - timedelta(minutes=3))
+    client = visit(alice)
+    for path in ("/workers/", f"/workers/{worker.uuid.hex}"):
+        assert "</svg>alive</span>" in text_of(client.get(path))
 
 
 def test_workers_are_their_owners_to_see(alice, bob, staff, visit):
