@@ -83,7 +83,13 @@ def when_ready(server: Any) -> None:
 
 
 def post_fork(server: Any, worker: Any) -> None:
-    """Leave PostgreSQL to the process that this worker comes from."""
+    """Leave Ctrl-C, and PostgreSQL, to the process that this worker comes from.
+
+    A terminal sends SIGINT to all processes, and that one then sends its workers SIGQUIT. Each of
+    the two closes a worker's pool of threads, under a lock: the second, amid the first, would wait
+    for it for ever.
+    """
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     if directory := postgresql():
         from taskfarm_site.pgserver import base
 

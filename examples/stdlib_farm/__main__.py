@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 from typing import Any, TextIO
 
-from taskfarm_worker import TaskFarm, TaskFarmError
+from taskfarm_worker import Run, TaskFarmError, connect
 
 from examples.stdlib_farm import server, sources, tables
 from examples.stdlib_farm.processes import Processes, end_orderly_on_signals
@@ -86,7 +86,7 @@ def fresh(folder: Path) -> TextIO:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         raise server.ServerFailed(f"Another demonstration runs in {folder}.") from None
-    for old in (*folder.glob("worker-*.jsonl"), *folder.glob("*.log"), folder / "files.txt"):
+    for old in (*folder.glob("worker-*.jsonl"), *folder.glob("*.log")):
         old.unlink(missing_ok=True)
     return lock
 
@@ -106,23 +106,21 @@ def farm_out(
 ) -> dict[str, Any]:
     """Create the run, let workers do it, and answer the farm's counts at the end."""
     files = sources.sources(options.limit)
-    sources.write_list(folder / "files.txt", files)
-    with TaskFarm(
-        access.user, access.password, numTasks=len(files), url_base=access.api,
-        name="Python standard library", namespace="demo",
+    run = connect(access.api, access.user, access.password).create_run(
+        inputs=[str(file) for file in files], name="Python standard library", namespace="demo",
         description=f"One task per source file below {sources.library()}",
-    ) as farm:  # fmt: skip
-        say(f"Run {farm.uuid}: {len(files)} files, {options.workers} workers")
-        progress = Progress(len(files))
-        for turn in range(ROUNDS):
-            if turn:  # a worker died: killed, or its task was taken from it
-                say("\nA worker ended early: what it left behind is restarted.")
-                farm.restart()
-            workers = start_workers(processes, variables, farm.uuid, options.workers, folder)
-            counts = watch(farm, workers, progress)
-            if not counts["numWaiting"] and not counts["numComputing"]:
-                break
-        progress.close(counts)
+    )  # fmt: skip
+    say(f"Run {run.uuid}: {len(files)} files, {options.workers} workers")
+    progress = Progress(len(files))
+    for turn in range(ROUNDS):
+        if turn:  # all workers died; what one of several leaves behind, the others take over
+            say("\nA worker ended early: what it left behind is restarted.")
+            run.restart(states=["computing"])
+        workers = start_workers(processes, variables, run.uuid, options.workers, folder)
+        counts = watch(run, workers, progress)
+        if not counts["numWaiting"] and not counts["numComputing"]:
+            break
+    progress.close(counts)
     return {**counts, "numTasks": len(files)}
 
 
@@ -135,15 +133,12 @@ def start_workers(
     return [processes.start(command, variables, log) for _ in range(count)]
 
 
-def watch(
-    farm: TaskFarm, workers: list[subprocess.Popen[bytes]], progress: Progress
-) -> dict[str, Any]:
+def watch(run: Run, workers: list[subprocess.Popen[bytes]], progress: Progress) -> dict[str, Any]:
     """Show the farm's counts until all workers have ended; answers the last ones."""
     while any(worker.poll() is None for worker in workers):
-        progress.show(farm.info(""))
+        progress.show(run.info())
         time.sleep(0.2)
-    counts: dict[str, Any] = farm.info("")
-    return counts
+    return run.info()
 
 
 def serve_on(gunicorn: subprocess.Popen[bytes]) -> None:

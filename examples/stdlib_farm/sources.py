@@ -1,4 +1,4 @@
-"""The work: which files there are, and the list by which a task's number means a file."""
+"""The work: which files there are."""
 
 import sysconfig
 from pathlib import Path
@@ -23,13 +23,3 @@ def sources(limit: int | None = None) -> list[Path]:
     if limit is None or limit >= len(found):
         return found
     return [found[index * len(found) // limit] for index in range(limit)]
-
-
-def write_list(path: Path, files: list[Path]) -> None:
-    """Keep the list for the workers: line n is task n."""
-    path.write_text("".join(f"{file}\n" for file in files))
-
-
-def read_list(path: Path) -> list[Path]:
-    """The list as ``write_list`` wrote it."""
-    return [Path(line) for line in path.read_text().splitlines()]

@@ -111,6 +111,21 @@ def test_tasks_failures_logs_results_and_reasons(taskfarm: Call, tiles: Run, her
     assert taskfarm("explain", tiles.uuid, 99).code == 1
 
 
+def test_a_run_of_inputs_tells_why_it_was_closed(tiles: Run) -> None:
+    (closed,) = [event for event in tiles.events() if event["what"] == "policy"]
+    assert closed["why"] == "all inputs have arrived"
+
+
+def test_an_undo_is_promised_where_there_is_one(taskfarm: Call, tiles: Run) -> None:
+    assert taskfarm("restart", tiles.uuid, "--tasks", "1").out == "1 task waiting again\n"
+    assert taskfarm("undo", tiles.uuid).code == 1
+    promise = "2 tasks waiting again; 'taskfarm undo' takes that back\n"
+    both = ("--status", "done", "--status", "failed")
+    assert taskfarm("restart", tiles.uuid, "--tasks", "0-2", *both).out == promise
+    assert taskfarm("undo", tiles.uuid).out == "2 tasks what they were before\n"
+    assert taskfarm("restart", tiles.uuid, "--tasks", "3").out == "0 tasks waiting again\n"
+
+
 def test_restarts_by_selection_and_their_undo(taskfarm: Call, tiles: Run) -> None:
     sea = next(g for g in tiles.failure_groups() if "sea" in g["essence"])
     assert taskfarm("restart", tiles.uuid, "--error", sea["fingerprint"], "-q").out == "1\n"

@@ -16,8 +16,8 @@ def test_it_ends_on_the_run_with_the_lines_that_start_workers(alice, visit, answ
     assert (run.owner, run.num_tasks, run.name, run.namespace) == (alice, 12, "my tiles", "cryosat")
     page = client.get(response.url).content.decode()
     assert "Created my tiles with 12 tasks." in page
-    assert "TaskFarmWorker(" in page
-    assert 'url_base="http://testserver/api/"' in page
+    assert f'farm.run("{run.uuid.hex}").work(work)' in page
+    assert 'connect("http://testserver/api/", "alice", ' in page
     assert f"manageTF -b http://testserver/api/ -u alice {run.uuid.hex} --info" in page
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 from django.conf import settings
-from taskfarm_worker import TaskFarm, tfRuns
+from taskfarm_worker import connect
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 ACCESS = re.compile(r"Dashboard: (\S+)   user: (\S+)   password: (\S+)")
@@ -71,10 +71,11 @@ def books_are_balanced(shown: str, tasks: int) -> None:
     found = ACCESS.search(shown)
     assert found
     url, user, password = found.groups()
-    (run,) = tfRuns(user, password, url_base=f"{url}api/")
-    with TaskFarm(user, password, uuid=str(run["uuid"]), url_base=f"{url}api/") as farm:
-        counts = farm.info("")
-    assert (counts["numDone"] + counts["numFailed"], counts["numWaiting"]) == (tasks, 0)
+    (run,) = connect(f"{url}api/", user, password).runs()
+    counts = run.progress
+    assert (counts.done + counts.failed, counts.waiting) == (tasks, 0)
+    assert all(row["output"]["lines"] >= 0 for row in run.results())
+    assert all("Error" in row["error"] for row in run.failures())
 
 
 def postgresql_runs(folder: Path) -> bool:

@@ -1,5 +1,7 @@
 """``make serve``: a taken port is told in words, and Ctrl-C leaves nothing running."""
 
+import contextlib
+import http.client
 import os
 import shutil
 import signal
@@ -10,6 +12,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 import requests
 
@@ -40,11 +43,11 @@ def start(command: list[str], url: str, port: int, log: Path, cwd: Path = ROOT) 
     return running
 
 
-def press_ctrl_c(server: Server) -> int:
+def press_ctrl_c(server: Server, seconds: float = 60) -> int:
     """What a terminal sends, to all of the group; answers the exit code."""
     os.killpg(server.process.pid, signal.SIGINT)
     try:
-        return server.process.wait(60)
+        return server.process.wait(seconds)
     except subprocess.TimeoutExpired:
         os.killpg(server.process.pid, signal.SIGKILL)
         raise
@@ -90,6 +93,49 @@ def test_ctrl_c_stops_the_postgresql_that_was_started_on_demand(folder: Path) ->
         assert press_ctrl_c(server) == 0
         assert not (folder / "pg" / "postmaster.pid").exists()
         assert "Traceback" not in server.log.read_text()
+
+
+def browse(port: int, stack: contextlib.ExitStack) -> list[http.client.HTTPConnection]:
+    """Six connections as a browser has them: asked on all at once, twice, and all are kept."""
+    connections = [http.client.HTTPConnection("127.0.0.1", port, timeout=30) for _ in range(6)]
+    for connection in connections:
+        stack.callback(connection.close)
+    for _ in range(2):
+        for connection in connections:
+            connection.request("GET", "/account/login/")
+        for connection in connections:
+            answer = connection.getresponse()
+            assert (answer.status, bool(answer.read())) == (200, True)
+            assert connection.sock, "the server closed it"
+    return connections
+
+
+@pytest.mark.once
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_ctrl_c_ends_a_server_that_a_browser_was_at(folder: Path) -> None:
+    url = f"sqlite:///{folder}/farm.sqlite3"
+    manage = [sys.executable, "manage.py", "migrate", "--verbosity", "0"]
+    subprocess.run(manage, cwd=ROOT, env=variables(url, 0), check=True)
+    gunicorn = [sys.executable, "-m", "gunicorn", "taskfarm_site.wsgi", "-c", GUNICORN_CONF]
+    with contextlib.ExitStack() as stack:
+        server = start(gunicorn, url, free_port(), folder / "log")
+        stack.enter_context(server.process)
+        stack.callback(server.process.kill)
+        connections = browse(server.port, stack)
+        for connection in connections[::2]:
+            connection.close()
+        # Whether two signals meet in a worker is chance; that only one of them comes is not.
+        workers = psutil.Process(server.process.pid).children()
+        assert workers
+        assert all(blocked_signals(worker.pid) & 1 << signal.SIGINT - 1 for worker in workers)
+        assert press_ctrl_c(server, seconds=10) == 0
+    assert "SIGKILL" not in server.log.read_text()
+
+
+def blocked_signals(pid: int) -> int:
+    """The mask of signals that do not reach a process."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(status.split("SigBlk:")[1].split()[0], 16)
 
 
 @pytest.mark.once

@@ -110,7 +110,7 @@ class Farm(Closing):
         if inputs is not None:
             run.append(inputs)
             if not policy.get("open"):
-                run.change(open=False)
+                run.change(open=False, reason="all inputs have arrived")
         return run
 
     def run(self, uuid: object) -> Run:

@@ -23,7 +23,17 @@ def restart(context: Context) -> int:
         older_than=args.older_than,
         reason=args.reason,
     )
-    return _touched(context, count, "waiting again; 'taskfarm undo' takes that back")
+    # What the server can take back it remembers: a restart of one task, or of none, it does not.
+    way_back = "; 'taskfarm undo' takes that back" if _undoable(context, count) else ""
+    return _touched(context, count, f"waiting again{way_back}")
+
+
+def _undoable(context: Context, count: int) -> bool:
+    """Whether the restart that was just made can be undone; asked only where it will be told."""
+    if count < 2 or context.screen.json or context.screen.quiet:
+        return False
+    last = next((event for event in context.run.events() if event["what"] == "restart"), None)
+    return last is not None and "before" in last["details"]
 
 
 def undo(context: Context) -> int:
@@ -84,7 +94,7 @@ def _touched(context: Context, count: int, what: str) -> int:
     elif context.screen.quiet:
         context.screen.line(str(count))
     else:
-        context.screen.line(f"{count:,} tasks {what}")
+        context.screen.line(f"{count:,} task{'s' * (count != 1)} {what}")
     return DONE
 
 
