@@ -64,7 +64,7 @@ INSTALLED_APPS = [
     "runs",
 ]
 MIDDLEWARE = [
-    "runs.api.progress.short_way",
+    "runs.api.short_way.short_way",
     "taskfarm_site.middleware.time_exchanges",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",

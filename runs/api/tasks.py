@@ -30,6 +30,28 @@ LIST_LIMIT = 1000
 LIST_PAGE = 100
 
 
+def hand_out(user: Any, uuid: object, worker_uuid: str) -> dict[str, object] | None:
+    """Hand a task of a run to a worker of the user's; None where none waits.
+
+    Raises:
+        WorkerNotFound: the user has no such worker.
+        RunNotFound: there is no such run, or it is somebody else's.
+    """
+    worker = workers.find(owner=user, uuid=worker_uuid)
+    claims = queue.claim(run=reports.find_workable(user, uuid), worker=worker)
+    sweep.sweep_now_and_then(worker.heartbeat)
+    if not claims:
+        return None
+    one = claims[0]
+    return {
+        "id": one.id,
+        "task": one.number,
+        "percentCompleted": float(one.percent),
+        "status": TaskState.COMPUTING.label,
+        "attempt": one.attempt,
+    }
+
+
 class TaskViewSet(FarmViewSet):
     """Tasks of a run."""
 
@@ -62,22 +84,8 @@ class TaskViewSet(FarmViewSet):
         The task is `computing` from now on, and no other worker gets it until it waits again.
         `percentCompleted` tells how far an earlier attempt got.
         """
-        worker = workers.find(owner=request.user, uuid=worker_named(request.data))
-        claims = queue.claim(run=reports.find_workable(request.user, uuid), worker=worker)
-        sweep.sweep_now_and_then(worker.heartbeat)
-        if not claims:
-            return no_content()
-        one = claims[0]
-        return Response(
-            {
-                "id": one.id,
-                "task": one.number,
-                "percentCompleted": float(one.percent),
-                "status": TaskState.COMPUTING.label,
-                "attempt": one.attempt,
-            },
-            status=201,
-        )
+        handed = hand_out(request.user, uuid, worker_named(request.data))
+        return Response(handed, status=201) if handed else no_content()
 
     @extend_schema(
         tags=["runs"],

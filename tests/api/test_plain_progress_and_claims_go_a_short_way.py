@@ -1,4 +1,4 @@
-"""Plain progress has a way of its own; whichever way a report goes, the answer is the same."""
+"""Plain progress and claims have a way of their own; the answer is that of the ordinary way."""
 
 import base64
 import json
@@ -8,6 +8,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.db import OperationalError, connection
 from django.http import HttpResponse
+from django.middleware.common import CommonMiddleware
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
@@ -133,3 +134,78 @@ def test_others_cannot_report(put: Put, run: Run) -> None:
     for _ in range(2):
         assert put('{"percentCompleted": 2}', Authorization=other).status_code == 404
     assert run.tasks.get(number=0).percent == 1
+
+
+@pytest.fixture
+def ask(run: Run) -> Put:
+    """Asks for a task as alice, with a body."""
+
+    def send(body: str, uuid: str = "", **headers: str) -> HttpResponse:
+        return Client().post(
+            f"/api/runs/{uuid or run.uuid.hex}/task", body, "application/json",
+            headers={"Authorization": BASIC, **headers},
+        )  # fmt: skip
+
+    return send
+
+
+def told(answer: HttpResponse) -> tuple[object, ...]:
+    """What both ways have in common: the status, the kind of body, and the body but for its ids."""
+    body = json.loads(answer.content) if answer.content else {}
+    kept = {name: value for name, value in body.items() if name not in ("id", "task")}
+    return answer.status_code, answer.headers.get("Content-Type"), list(body), kept
+
+
+def test_a_plain_claim_needs_none_of_the_middleware(
+    ask: Put, run: Run, alice: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker = factories.worker(alice)
+    body = json.dumps({"worker_uuid": worker.uuid.hex})
+    ordinary = ask(body)
+    monkeypatch.setattr(CommonMiddleware, "process_request", None)  # nobody gets past it
+    short = ask(body)
+    assert told(short) == told(ordinary)
+    assert [json.loads(one.content)["task"] for one in (ordinary, short)] == [1, 2]
+    assert b": " not in short.content
+    assert run.tasks.filter(worker=worker, state=1).count() == 2
+
+
+def test_a_claim_where_nothing_waits_is_the_same_on_both_ways(
+    ask: Put, run: Run, alice: User
+) -> None:
+    body = json.dumps({"worker_uuid": factories.worker(alice).uuid.hex})
+    answers = [ask(body) for _ in range(7)]
+    assert [one.status_code for one in answers] == [201] * 4 + [204] * 3
+    assert answers[-1].content == b""
+
+
+@pytest.mark.parametrize(
+    ("body", "uuid"),
+    [
+        ("{}", ""), ("[]", ""), ("no JSON", ""), ('{"worker_uuid": null}', ""),
+        ('{"worker_uuid": 7}', ""), ('{"worker_uuid": "nonsense"}', ""),
+        ('{"worker_uuid": "%s"}' % ("0" * 32), ""), ('{"worker_uuid": "WORKER"}', "0" * 32),
+        ('{"worker_uuid": "WORKER"}', "nonsense"), ('{"worker_uuid": "WORKER", "more": 1}', ""),
+        ('{"uuid": "WORKER"}', ""), ('{"worker_uuid": "OTHERS"}', ""),
+    ],
+)  # fmt: skip
+def test_a_claim_is_refused_in_the_same_words(
+    ask: Put, run: Run, alice: User, body: str, uuid: str
+) -> None:
+    worker, others = factories.worker(alice), factories.worker(factories.user("mallory"))
+    body = body.replace("WORKER", worker.uuid.hex).replace("OTHERS", others.uuid.hex)
+    before = as_it_stands(run)
+    ordinary = ask(body, uuid)  # nobody is known yet
+    short = ask(body, uuid)
+    assert ordinary.status_code >= 400
+    assert (short.status_code, short.content) == (ordinary.status_code, ordinary.content)
+    assert as_it_stands(run) == before
+
+
+def test_nobody_claims_of_others(ask: Put, run: Run) -> None:
+    mallory = factories.user("mallory")
+    body = json.dumps({"worker_uuid": factories.worker(mallory).uuid.hex})
+    other = "Basic " + base64.b64encode(f"mallory:{factories.PASSWORD}".encode()).decode()
+    for _ in range(2):
+        assert ask(body, Authorization=other).status_code == 404
+    assert run.tasks.filter(state=1).count() == 1
