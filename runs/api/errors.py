@@ -29,6 +29,8 @@ RETRY_AFTER = 5
 """Seconds after which a client may ask again when the database is away."""
 READ_ONLY = "25006"
 """PostgreSQL's read_only_sql_transaction."""
+COMPACT = {"separators": (",", ":")}
+"""How DRF writes JSON."""
 UNAVAILABLE = "The database is not available now. Try again"
 CUT_SHORT = {"restart": "a restart", "destroy": "a deletion", "cancel": "a cancellation"}
 """The calls that are more than one transaction: they may get half-way, and go on when repeated."""
@@ -156,7 +158,8 @@ def place(name: Any) -> str:
 
 def answer(status: int, detail: str, code: str) -> JsonResponse:
     """The one shape outside of DRF's views: unknown addresses, failures of the server."""
-    return JsonResponse({"detail": detail, "code": code}, status=status)
+    body = {"detail": detail, "code": code}
+    return JsonResponse(body, status=status, json_dumps_params=COMPACT)
 
 
 def unknown_address(request: HttpRequest, path: str = "") -> JsonResponse:

@@ -20,7 +20,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from accounts import verdicts
 from runs import queue, reports
 from runs.api.base import no_content
-from runs.api.errors import plainly_unavailable, will_pass
+from runs.api.errors import COMPACT, plainly_unavailable, will_pass
 from runs.api.tasks import hand_out
 from runs.errors import FarmError
 
@@ -30,7 +30,6 @@ ANY = "*/*"
 LONGEST = 200
 """Bytes of a body that can be plain."""
 CALL = re.compile(r"/api/runs/([0-9A-Fa-f-]{32,36})/task(?:s/([0-9]{1,9}))?", re.ASCII)
-COMPACT = {"separators": (",", ":")}
 
 
 def short_way(get_response: Handler) -> Handler:
@@ -42,10 +41,14 @@ def short_way(get_response: Handler) -> Handler:
         try:
             answered = answer(request)
         except Error as error:
-            if will_pass(error):  # it need not be waited for once more
-                return plainly_unavailable(error)
-            raise
-        return answered or get_response(request)
+            if not will_pass(error):
+                raise
+            answered = plainly_unavailable(error)  # it need not be waited for once more
+        if answered is None:
+            return get_response(request)
+        if answered.content:  # as CommonMiddleware does: else HTTP/1.0 has to hang up
+            answered.headers["Content-Length"] = str(len(answered.content))
+        return answered
 
     return respond
 

@@ -153,7 +153,8 @@ def told(answer: HttpResponse) -> tuple[object, ...]:
     """What both ways have in common: the status, the kind of body, and the body but for its ids."""
     body = json.loads(answer.content) if answer.content else {}
     kept = {name: value for name, value in body.items() if name not in ("id", "task")}
-    return answer.status_code, answer.headers.get("Content-Type"), list(body), kept
+    length = int(answer.headers.get("Content-Length", 0)) == len(answer.content)
+    return answer.status_code, answer.headers.get("Content-Type"), length, list(body), kept
 
 
 def test_a_plain_claim_needs_none_of_the_middleware(
