@@ -15,6 +15,7 @@ from django.db import InternalError, OperationalError, transaction
 from runs import lifecycle, moves, steering, tallies, throughput
 from runs.attempts import Ending
 from runs.dialect import as_list, fetch, run_sql
+from runs.errors import FarmError
 from runs.models import Run, SweepLock, Worker
 from runs.retrying import rerun_on_conflict
 from runs.states import Outcome
@@ -73,7 +74,9 @@ def sweep_now_and_then(heartbeat: float | None) -> Swept | None:
     _next = now + EVERY
     try:
         return sweep() if my_turn(heartbeat) else None
-    except (OperationalError, InternalError) as error:  # the latter: PostgreSQL takes no writes
+    # A claim that it rides on is made: nothing may refuse it now. InternalError: PostgreSQL takes
+    # no writes.
+    except (FarmError, OperationalError, InternalError) as error:
         log.warning("The sweep was cut short: %s", error)
         return None
 

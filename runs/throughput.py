@@ -19,17 +19,16 @@ FOLD_ONCE_IN = 500
 """Writes, on average, after which somebody folds what is past."""
 MOST = 10_000
 """Rows that one fold puts together."""
-FOLDED = 0
-"""The slot of a minute that was folded; no writer's is that."""
 
-ADD = Prepared("""
-INSERT INTO runs_throughput AS t (run_id, minute, slot, done, failed, seconds)
-VALUES (%s, {minute}, %s, %s, %s, %s)
+INTO = "INSERT INTO runs_throughput AS t (run_id, minute, slot, done, failed, seconds)"
+ADDED = """
 ON CONFLICT (run_id, minute, slot) DO UPDATE SET
     done = t.done + excluded.done,
     failed = t.failed + excluded.failed,
     seconds = t.seconds + excluded.seconds
-""")
+"""
+ADD = Prepared(f"{INTO} VALUES (%s, {{minute}}, %s, %s, %s, %s) {ADDED}")
+# What is folded goes to slot 0, which is no writer's.
 # Of the last days only: a row a minute of theirs is looked at in vain. The order is that of the
 # index, so that two who fold at once wait for each other and never in a circle.
 PAST = """
@@ -37,17 +36,13 @@ SELECT id FROM runs_throughput
 WHERE run_id = %s AND minute < {an_hour_ago} AND minute > {days_ago} AND slot <> 0
 ORDER BY minute, slot LIMIT %s {for_update}
 """
-FOLD = """
-INSERT INTO runs_throughput AS t (run_id, minute, slot, done, failed, seconds)
+FOLD = f"""
+{INTO}
 SELECT run_id, minute, 0, SUM(done), SUM(failed), SUM(seconds)
-FROM runs_throughput WHERE id {in_list} AND EXISTS (
+FROM runs_throughput WHERE id {{in_list}} AND EXISTS (
     SELECT 1 FROM runs_run WHERE runs_run.id = runs_throughput.run_id AND deleted IS NULL
 )
-GROUP BY run_id, minute
-ON CONFLICT (run_id, minute, slot) DO UPDATE SET
-    done = t.done + excluded.done,
-    failed = t.failed + excluded.failed,
-    seconds = t.seconds + excluded.seconds
+GROUP BY run_id, minute {ADDED}
 """
 
 

@@ -13,7 +13,8 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from accounts import verdicts
-from runs import queue
+from runs import queue, sweep
+from runs.errors import RunNotFound
 from runs.models import Run
 from tests import factories
 
@@ -210,3 +211,20 @@ def test_nobody_claims_of_others(ask: Put, run: Run) -> None:
     for _ in range(2):
         assert ask(body, Authorization=other).status_code == 404
     assert run.tasks.filter(state=1).count() == 1
+
+
+def test_a_claim_that_is_made_is_not_made_again_for_what_comes_after_it(
+    ask: Put, run: Run, alice: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body = json.dumps({"worker_uuid": factories.worker(alice).uuid.hex})
+    ask(body)
+
+    def trip(**_: object) -> None:
+        raise RunNotFound("0" * 32)  # a run that was deleted under the sweep
+
+    monkeypatch.setattr(sweep, "sweep", trip)
+    monkeypatch.setattr(sweep, "my_turn", lambda _: True)
+    monkeypatch.setattr(sweep, "_next", 0.0)
+    answer = ask(body)
+    assert (answer.status_code, json.loads(answer.content)["task"]) == (201, 2)
+    assert run.tasks.filter(state=1).count() == 3

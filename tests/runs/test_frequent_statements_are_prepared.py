@@ -36,13 +36,7 @@ def worker(alice: User) -> Worker:
 
 
 @pytest.fixture
-def on_postgresql() -> None:
-    if connection.vendor != "postgresql":
-        pytest.skip("SQLite's driver keeps statements itself")
-
-
-@pytest.fixture
-def forgetful(on_postgresql: None) -> Iterator[None]:
+def forgetful() -> Iterator[None]:
     """A connection that was given to somebody else meanwhile, as poolers do."""
     forget()
     yield
@@ -70,7 +64,7 @@ def work(run: Run, worker: Worker) -> int:
     return claim.number
 
 
-@pytest.mark.usefixtures("on_postgresql")
+@pytest.mark.postgresql
 def test_a_statement_is_prepared_once_for_each_connection(run: Run, worker: Worker) -> None:
     connection.close()
     work(run, worker)
@@ -84,6 +78,7 @@ def test_a_statement_is_prepared_once_for_each_connection(run: Run, worker: Work
     assert names() == first
 
 
+@pytest.mark.postgresql
 @pytest.mark.usefixtures("forgetful")
 def test_what_a_pooler_took_away_is_done_without(run: Run, worker: Worker) -> None:
     assert work(run, worker) == 0
@@ -92,6 +87,7 @@ def test_what_a_pooler_took_away_is_done_without(run: Run, worker: Worker) -> No
     assert names() == set()  # and from here on nothing is prepared
 
 
+@pytest.mark.postgresql
 @pytest.mark.usefixtures("forgetful")
 def test_somebody_elses_statement_of_that_name_is_no_obstacle(run: Run) -> None:
     task = run.tasks.get(number=3)
@@ -101,6 +97,7 @@ def test_somebody_elses_statement_of_that_name_is_no_obstacle(run: Run) -> None:
     assert not prepared._trusted
 
 
+@pytest.mark.postgresql
 @pytest.mark.usefixtures("forgetful")
 def test_a_transaction_that_cannot_begin_again_does_without(run: Run) -> None:
     task = run.tasks.get(number=3)
@@ -123,7 +120,7 @@ SELECT c.relname FROM pg_index AS i JOIN pg_class AS c ON c.oid = i.indexrelid W
 """
 
 
-@pytest.mark.usefixtures("on_postgresql")
+@pytest.mark.postgresql
 @pytest.mark.parametrize("size", [1, 60])
 def test_plans_made_while_tables_are_tiny_are_good_for_large_ones(alice: User, size: int) -> None:
     run, worker = factories.run(alice, size), factories.worker(alice)
@@ -155,7 +152,7 @@ def planned(cursor: Any, statement: Prepared) -> str:
         return "\n".join(row[0] for row in cursor.fetchall())
 
 
-@pytest.mark.usefixtures("on_postgresql")
+@pytest.mark.postgresql
 def test_a_column_of_another_type_ends_their_use_and_nothing_else(run: Run, worker: Worker) -> None:
     work(run, worker)
     alter = "ALTER TABLE runs_run ALTER COLUMN claim_floor TYPE {}"
