@@ -12,6 +12,7 @@ from runs import attempts, moves, prepared, queue, reports, tallies, throughput,
 from runs.dialect import fetch, spell
 from runs.models import Run, Worker
 from runs.prepared import Prepared
+from runs.states import Outcome
 from tests import factories
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -60,7 +61,7 @@ def work(run: Run, worker: Worker) -> int:
     found = reports.find_workable(user, run.uuid)
     (claim,) = queue.claim(run=found, worker=worker)
     assert queue.note_progress(user=user, run_uuid=run.uuid, number=claim.number, percent=50)
-    queue.report_outcome(run=found, number=claim.number, outcome=queue.Outcome.DONE)
+    queue.report_outcome(run=found, number=claim.number, outcome=Outcome.DONE)
     return claim.number
 
 
@@ -173,5 +174,20 @@ def test_progress_does_not_wait_for_the_disk_but_all_else_does(run: Run, worker:
     assert queue.note_progress(user=user, run_uuid=run.uuid, number=claim.number, percent=50)
     queue.report_progress(run=run, number=claim.number, percent=60)
     assert run.tasks.get(number=claim.number).percent == 60
-    if connection.vendor == "postgresql":
-        assert fetch("SHOW synchronous_commit", []) == [("on",)]
+    if connection.vendor != "postgresql":
+        return  # its commits wait for no disk (WAL, synchronous=NORMAL)
+    with transaction.atomic():
+        queue.report_progress(run=run, number=claim.number, percent=70)
+        assert waits_for_disk() == "off"
+    assert waits_for_disk() == "on"
+    with transaction.atomic():
+        assert queue.note_progress(user=user, run_uuid=run.uuid, number=claim.number, percent=80)
+        assert waits_for_disk() == "off"
+    with transaction.atomic():
+        queue.report_outcome(run=run, number=claim.number, outcome=Outcome.DONE)
+        assert waits_for_disk() == "on"
+
+
+def waits_for_disk() -> object:
+    """PostgreSQL's ``synchronous_commit``, as it is in this transaction."""
+    return fetch("SHOW synchronous_commit", [])[0][0]
