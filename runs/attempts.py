@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from runs.dialect import as_list, as_records, fetch, run_sql
+from runs.dialect import Told, as_list, as_records, as_told, fetch, run_sql
 from runs.prepared import Prepared
 from runs.states import Outcome
 
@@ -19,7 +19,9 @@ MOST_LOG = 64 * 1024
 class Ending:
     """How an attempt ended, as its worker tells it; all texts may be missing.
 
-    ``output`` is JSON; ``log_tail`` the last of what it printed.
+    ``output`` is JSON; ``log_tail`` the last of what it printed. ``took`` is how long it took,
+    ``ago`` how long ago it ended, in seconds by the worker's clock; without ``took`` the attempt
+    has lasted from when it was handed out until now.
     """
 
     outcome: Outcome
@@ -27,10 +29,12 @@ class Ending:
     output: str | None = None
     error: str | None = None
     log_tail: str | None = None
+    took: float | None = None
+    ago: float = 0.0
 
     @property
     def plain(self) -> bool:
-        """Nothing but the outcome is told."""
+        """Nothing but the outcome and the time is told."""
         return (
             self.exit_code is None
             and self.output is None
@@ -45,11 +49,17 @@ INSERT INTO runs_attempt
 SELECT run_id, number, attempt, worker_id, started, {ended}, %s, %s, %s
 FROM runs_task WHERE id {in_list}
 """)
+CLOSE_TOLD = """
+INSERT INTO runs_attempt
+    (run_id, number, attempt, worker_id, started, ended, outcome, fingerprint)
+SELECT run_id, number, attempt, worker_id, {started_told}, {ended_told}, %s, %s
+FROM {told} JOIN runs_task ON runs_task.id = told.id
+"""
 CLOSE_EACH = """
 INSERT INTO runs_attempt
     (run_id, number, attempt, worker_id, started, ended,
      outcome, exit_code, output, error, log_tail, fingerprint)
-SELECT run_id, number, runs_task.attempt, worker_id, started, {ended},
+SELECT run_id, number, runs_task.attempt, worker_id, {started_told}, {ended_told},
     told.outcome, told.exit_code, told.output, told.error, told.log_tail, told.fingerprint
 FROM runs_task JOIN {records} ON told.id = runs_task.id
 """
@@ -61,6 +71,8 @@ FIELDS = {
     "error": "text",
     "log_tail": "text",
     "fingerprint": "bigint",
+    "took": "float8",
+    "ago": "float8",
 }
 
 
@@ -73,18 +85,35 @@ def close(ids: Sequence[int], outcome: Outcome, *, error: str | None = None) -> 
 
 def close_each(endings: dict[int, Ending]) -> None:
     """Write down how the open attempts of locked tasks ended: id of the task → ending."""
-    by_outcome: dict[Outcome, list[int]] = {}
-    told: list[dict[str, object]] = []
+    by_outcome: dict[Outcome, dict[int, Ending]] = {}
+    records: list[dict[str, object]] = []
     for id, ending in endings.items():
         if ending.plain:
-            by_outcome.setdefault(ending.outcome, []).append(id)
+            by_outcome.setdefault(ending.outcome, {})[id] = ending
         else:
-            told.append(record(id, ending))
-    for outcome, ids in by_outcome.items():
-        close(ids, outcome)
-    if told:
-        statement, value = as_records(CLOSE_EACH, "told", FIELDS, told)
+            records.append(record(id, ending))
+    for outcome, plain in by_outcome.items():
+        close_plain(plain, outcome)
+    if records:
+        statement, value = as_records(CLOSE_EACH, "told", FIELDS, records)
         run_sql(statement, [value])
+
+
+def close_plain(endings: dict[int, Ending], outcome: Outcome) -> None:
+    """Write down that open attempts ended in the same way, each after its own time."""
+    times = told(endings)
+    if times is None:
+        close(list(endings), outcome)
+        return
+    print_of = fingerprint(None) if outcome in BAD else None
+    run_sql(CLOSE_TOLD, [outcome, print_of, *as_told(times)])
+
+
+def told(endings: dict[int, Ending]) -> list[Told] | None:
+    """What is told of the times of attempts; None where nothing is."""
+    if all(ending.took is None for ending in endings.values()):
+        return None
+    return [(id, ending.took, ending.ago) for id, ending in endings.items()]
 
 
 BAD = (Outcome.FAILED, Outcome.LOST, Outcome.TIMEOUT)
@@ -100,6 +129,8 @@ def record(id: int, ending: Ending) -> dict[str, object]:
         "error": clean(tail(ending.error, MOST_ERROR)),
         "log_tail": clean(tail(ending.log_tail, MOST_LOG)),
         "fingerprint": fingerprint(ending.error) if ending.outcome in BAD else None,
+        "took": ending.took,
+        "ago": ending.ago,
     }
 
 

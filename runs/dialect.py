@@ -16,6 +16,10 @@ from django.db import Error, connection
 from runs import prepared
 from runs.prepared import Prepared
 
+PG_ENDED = "GREATEST(STATEMENT_TIMESTAMP() - told.ago * INTERVAL '1 second', started)"
+LITE_FORMAT = "'%%Y-%%m-%%d %%H:%%M:%%f'"
+LITE_ENDED = f"MAX(STRFTIME({LITE_FORMAT}, 'now', PRINTF('-%%.6f seconds', told.ago)), started)"
+
 WORDS = {
     "postgresql": {
         "now": "STATEMENT_TIMESTAMP()",
@@ -25,6 +29,11 @@ WORDS = {
         "lasted": "EXTRACT(EPOCH FROM ended - started)::float8",
         # An attempt never ends before it starts, even if the database's clock is set back.
         "ended": "GREATEST(STATEMENT_TIMESTAMP(), started)",
+        # The same for attempts whose worker told how long they took, and how long ago they ended:
+        # they began after they were handed out, however much its clock counts.
+        "told": "UNNEST(%s::bigint[], %s::float8[], %s::float8[]) AS told(id, took, ago)",
+        "ended_told": PG_ENDED,
+        "started_told": f"GREATEST({PG_ENDED} - told.took * INTERVAL '1 second', started)",
         # Backoffs are kept in whole seconds since 2020, four bytes instead of eight a task.
         "clock": "(EXTRACT(EPOCH FROM STATEMENT_TIMESTAMP()) - 1577836800)::int",
         "for_update": "FOR UPDATE",
@@ -56,6 +65,11 @@ WORDS = {
         "age": "MAX(0, (JULIANDAY('now') - JULIANDAY(started)) * 86400)",
         "lasted": "(JULIANDAY(ended) - JULIANDAY(started)) * 86400",
         "ended": "MAX(STRFTIME('%%Y-%%m-%%d %%H:%%M:%%f', 'now'), started)",
+        "told": "(SELECT JSON_EXTRACT(value, '$[0]') AS id, JSON_EXTRACT(value, '$[1]') AS took, "
+        "JSON_EXTRACT(value, '$[2]') AS ago FROM JSON_EACH(%s)) AS told",
+        "ended_told": LITE_ENDED,
+        "started_told": f"IIF(told.took IS NULL, started, MAX(started, "
+        f"STRFTIME({LITE_FORMAT}, {LITE_ENDED}, PRINTF('-%%.6f seconds', told.took))))",
         "clock": "(CAST(STRFTIME('%%s', 'now') AS INTEGER) - 1577836800)",
         # SQLite locks the whole database at BEGIN IMMEDIATE instead.
         "for_update": "",
@@ -134,6 +148,18 @@ def database_now() -> datetime:
 def as_list(values: list[int]) -> object:
     """The one value for an ``{in_list}`` placeholder, however many numbers it holds."""
     return values if connection.vendor == "postgresql" else json.dumps(values)
+
+
+Told = tuple[int, float | None, float]
+"""An ended attempt: its task's id, how long it took (None: not told), how long ago it ended; in
+seconds."""
+
+
+def as_told(times: list[Told]) -> list[object]:
+    """The values for a ``{told}`` table."""
+    if connection.vendor == "postgresql":
+        return [list(column) for column in zip(*times, strict=True)]
+    return [json.dumps(times)]
 
 
 def as_records(

@@ -12,7 +12,7 @@ from typing import Any
 
 from runs import attempts, failures, retries
 from runs.attempts import Ending
-from runs.dialect import as_list, as_records, fetch, run_sql
+from runs.dialect import as_list, as_records, as_told, fetch, run_sql
 from runs.models import Run
 from runs.prepared import Prepared
 from runs.states import Outcome, TaskState
@@ -125,6 +125,12 @@ FINISH = Prepared("""
 UPDATE runs_task SET state = %s, percent = COALESCE(%s, percent), updated = {now}
 WHERE id {in_list}
 """)
+# A task that has ended keeps when its last attempt really began and ended: the map shows how long.
+FINISH_TOLD = """
+UPDATE runs_task SET state = %s, percent = COALESCE(%s, percent),
+    started = {started_told}, updated = {ended_told}
+FROM {told} WHERE runs_task.id = told.id
+"""
 PUT_OFF = """
 UPDATE runs_task SET state = 0, worker_id = NULL, not_before = {clock} + %s, updated = {now}
 WHERE id {in_list}
@@ -148,7 +154,8 @@ def end(run: Run, ended: dict[int, tuple[Row, Ending]], *, change: Counts) -> li
     Returns:
         The tasks that are failed for good now.
     """
-    attempts.close_each({id: ending for id, (_, ending) in ended.items()})
+    endings = {id: ending for id, (_, ending) in ended.items()}
+    attempts.close_each(endings)
     groups: dict[Outcome, list[Row]] = {}
     for row, ending in ended.values():
         groups.setdefault(ending.outcome, []).append(row)
@@ -156,23 +163,33 @@ def end(run: Run, ended: dict[int, tuple[Row, Ending]], *, change: Counts) -> li
     for outcome, rows in groups.items():
         change.end(outcome, len(rows))
         if outcome == Outcome.DONE:
-            _finish(rows, TaskState.DONE, 100.0, change)
+            _finish(rows, TaskState.DONE, 100.0, change, endings)
         elif outcome == Outcome.RELEASED:
             _wait_again(run, rows, change)
         else:
-            failed += _retry_or_fail(run, rows, outcome, change)
+            failed += _retry_or_fail(run, rows, outcome, change, endings)
     if failed:
         errors = (attempts.fingerprint(ended[row.id][1].error) for row in failed)
         failures.add(run.id, Counter(errors))
     return failed
 
 
-def _finish(rows: Sequence[Row], state: TaskState, percent: float | None, change: Counts) -> None:
-    """Write a final state."""
+def _finish(
+    rows: Sequence[Row],
+    state: TaskState,
+    percent: float | None,
+    change: Counts,
+    endings: dict[int, Ending] | None = None,
+) -> None:
+    """Write a final state, and when the attempts that led to it began and ended, if it is told."""
     for row in rows:
         after = row.percent if percent is None else percent
         change.move(row.state, state, before=row.percent, after=after)
-    run_sql(FINISH, [state, percent, as_list([row.id for row in rows])])
+    times = attempts.told({row.id: endings[row.id] for row in rows}) if endings else None
+    if times is None:
+        run_sql(FINISH, [state, percent, as_list([row.id for row in rows])])
+    else:
+        run_sql(FINISH_TOLD, [state, percent, *as_told(times)])
 
 
 def _wait_again(run: Run, rows: Sequence[Row], change: Counts, delay: int = 0) -> None:
@@ -188,7 +205,9 @@ def _wait_again(run: Run, rows: Sequence[Row], change: Counts, delay: int = 0) -
     run_sql(LOWER_FLOOR, [lowest, run.id, lowest])
 
 
-def _retry_or_fail(run: Run, rows: Sequence[Row], outcome: Outcome, change: Counts) -> list[Row]:
+def _retry_or_fail(
+    run: Run, rows: Sequence[Row], outcome: Outcome, change: Counts, endings: dict[int, Ending]
+) -> list[Row]:
     """Requeue the tasks that have an attempt of this kind left; the others are failed."""
     spent = retries.exhausted(run, rows, outcome)
     left: dict[int, list[Row]] = {}
@@ -199,7 +218,7 @@ def _retry_or_fail(run: Run, rows: Sequence[Row], outcome: Outcome, change: Coun
         _wait_again(run, together, change, delay)
     failed = [row for row in rows if row.id in spent]
     if failed:
-        _finish(failed, TaskState.FAILED, None, change)
+        _finish(failed, TaskState.FAILED, None, change, endings)
     return failed
 
 

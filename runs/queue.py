@@ -151,12 +151,12 @@ class Ended:
     seconds: float = 0.0
     count: int = 0
 
-    def note(self, outcome: Outcome, seconds: float) -> None:
-        """Count one attempt."""
+    def note(self, ending: Ending, age: float) -> None:
+        """Count one attempt; ``age``: seconds since it was handed out. It took no longer."""
         self.count += 1
-        self.done += outcome == Outcome.DONE
-        self.failed += outcome == Outcome.FAILED
-        self.seconds += seconds
+        self.done += ending.outcome == Outcome.DONE
+        self.failed += ending.outcome == Outcome.FAILED
+        self.seconds += age if ending.took is None else min(ending.took, age)
 
 
 def _take_reports(
@@ -184,7 +184,7 @@ def _take_reports(
                 moved[row.id] = one.percent
                 row = replace(row, percent=one.percent)
             ended[row.id] = (row, one.ending)
-            totals.note(one.ending.outcome, row.age or 0.0)
+            totals.note(one.ending, row.age or 0.0)
         elif one.percent is not None:
             moved[row.id] = one.percent
     if moved:

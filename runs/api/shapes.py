@@ -132,17 +132,23 @@ class ReportInput(StrictSerializer):
     task = StrictIntegerField(min_value=0, max_value=2**31 - 1)
     attempt = StrictIntegerField(min_value=1, max_value=2**31 - 1)
     percentCompleted = serializers.FloatField(required=False, min_value=0, max_value=100)
-    status = serializers.ChoiceField(["done", "failed", "released"], required=False)
+    status = serializers.ChoiceField(["done", "failed", "timeout", "released"], required=False)
     output = serializers.JSONField(required=False, help_text="Any JSON, 256 KiB at most.")
     error = serializers.CharField(required=False, help_text="The traceback of a failure.")
     exitCode = StrictIntegerField(required=False)
     log = serializers.CharField(required=False, help_text="The last of what it printed.")
+    took = serializers.FloatField(
+        required=False, min_value=0, help_text="Seconds that the attempt took, with its end."
+    )
+    ago = serializers.FloatField(
+        required=False, min_value=0, help_text="Seconds since it ended; with `took`."
+    )
 
 
 PAIRS = serializers.DictField(
-    child=serializers.ListField(child=serializers.ListField(child=serializers.IntegerField())),
+    child=serializers.ListField(child=serializers.ListField(child=serializers.FloatField())),
     required=False,
-    help_text="Run → [[task, attempt], …].",
+    help_text="Run → [[task, attempt], …] or [[task, attempt, took, ago], …].",
 )
 
 

@@ -391,8 +391,8 @@ class Stub:
 
     def _exchange(self, run: Run, worker: str, body: dict[str, Body]) -> Answer:
         reports = [
-            {"task": task, "attempt": attempt, "status": "done"}
-            for task, attempt in body.get("done", {}).get(run.uuid, [])
+            {"task": task, "attempt": attempt, "status": "done", "took": took, "ago": ago}
+            for task, attempt, took, ago in body.get("done", {}).get(run.uuid, [])
         ] + body.get("reports", {}).get(run.uuid, [])
         for one in reports:
             if "output" in one and one["output"] in run.refused_outputs:

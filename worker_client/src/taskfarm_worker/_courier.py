@@ -41,7 +41,7 @@ from ._errors import (
     TooLargeError,
     UnexpectedAnswerError,
 )
-from ._reports import Key, Told, refused
+from ._reports import Done, Key, Told, not_begun, refused
 from ._session import Call, Repeat, ServerSession
 from ._signals import signals_blocked
 
@@ -159,7 +159,7 @@ class Courier:
                 or to hear; for a worker that waits for other things, too.
         """
         self.inbox: deque[InHand] = deque()
-        self.plain: list[Key] = []
+        self.plain: list[Done] = []
         self.told: list[Told] = []
         self.dropped: set[Key] = set()
         self.durations = Durations()
@@ -465,26 +465,26 @@ class Courier:
         plain = self.plain[: self._most]
         told = self._fitting(self._most - len(plain))
         held = self._held
-        done = [key for key in plain if key in held]
+        now = time.monotonic()
+        done = [report for report in plain if report[0] in held]
         others = [report for report in told if report.key in held]
-        ended = done + [report.key for report in others]
-        texts = [report.text for report in others]
+        ended = [*(report.key for report in done), *(report.key for report in others)]
+        texts = [report.text(now) for report in others]
         progress = dict(self._progress)
         for key in held.intersection(progress).difference(ended):
             body = {"task": key[0], "attempt": key[1], "percentCompleted": progress[key]}
             texts.append(json.dumps(body))
-        now = time.monotonic()
         holding = self._doubt or self._say_holding or now >= self._beat
         more = len(plain) + len(told) < len(self.plain) + len(self.told)
         batch = Batch(len(plain), len(told), ended, progress, self._want(now), holding, more)
-        return batch, self._encode(batch, done, texts)
+        return batch, self._encode(batch, [report.text(now) for report in done], texts)
 
-    def _encode(self, batch: Batch, done: list[Key], texts: list[str]) -> bytes:
+    def _encode(self, batch: Batch, done: list[str], texts: list[str]) -> bytes:
         """The body of an exchange; the texts are JSON already."""
         run = self._run
         parts = [f'{{"want": {batch.want}, "runs": ["{run}"]']
         if done:
-            parts.append(f'"done": {{"{run}": {json.dumps(done)}}}')
+            parts.append(f'"done": {{"{run}": [{", ".join(done)}]}}')
         if texts:
             parts.append(f'"reports": {{"{run}": [{", ".join(texts)}]}}')
         if batch.holding:
@@ -500,7 +500,7 @@ class Courier:
         size = 0
         chosen = self.told[:most]
         for index, report in enumerate(chosen):
-            size += len(report.text)
+            size += len(report.json)
             if size > MOST_BYTES and index:
                 return chosen[:index]
         return chosen
@@ -607,11 +607,10 @@ class Courier:
             return
         while True:
             try:
-                task, attempt = self.inbox.popleft().key
+                key = self.inbox.popleft().key
             except IndexError:
                 return
-            body = {"task": task, "attempt": attempt, "status": "released"}
-            self.told.append(Told((task, attempt), json.dumps(body)))
+            self.told.append(not_begun(key))
 
     # ---- trouble
 
@@ -640,7 +639,7 @@ class Courier:
             self._most = carried // 2
         elif batch.told and self.told[0].key != self._refused:
             self._refused = key = self.told[0].key
-            self.told[0] = refused(key, str(error))
+            self.told[0] = refused(self.told[0], str(error))
             log.error("Task %d: %s", key[0], error)
         elif batch.progress:
             log.error("Progress of task %d: %s", min(batch.progress)[0], error)

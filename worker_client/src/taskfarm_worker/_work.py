@@ -264,15 +264,14 @@ class Shift:
             if dropped and hand.key in dropped:
                 continue
             courier.began = began
-            self._do(hand)
-            now = clock()
+            now = self._do(hand, began)
             note(now - began)
             if now - began > UNSENT and inbox:
                 courier.ring()
             began = now
 
-    def _do(self, hand: InHand) -> None:
-        """One task, and its report."""
+    def _do(self, hand: InHand, began: float) -> float:
+        """One task, and its report; answers when it ended."""
         key, percent, given = hand
         courier = self.courier
         task = Task(key, percent, given, courier)
@@ -280,29 +279,35 @@ class Shift:
             self._inside = True
             output = self._function(task)
             self._inside = False
+            now = time.monotonic()
             if output is not None or task._lines is not None:
-                self._tell(_reports.success(task, output), done=True)
-                return
+                self._tell(_reports.success(task, output, (now - began, now)), done=True)
+                return now
         except (Exception, SystemExit) as error:
             self._inside = False
-            self._tell_error(task, error)
-            return
+            now = time.monotonic()
+            self._tell_error(task, error, (now - began, now))
+            return now
         if courier.dropped and key in courier.dropped:
             self.summary.dropped += 1
-            return
+            return now
         plain = courier.plain
-        plain.append(key)
+        plain.append(_reports.Done(key, (now - began, now)))
         self.summary.done += 1
         if not courier.armed:
             courier.arm()
         elif len(plain) >= courier.full:
             courier.full = math.inf
             courier.ring()
+        return now
 
-    def _tell_error(self, task: Task, error: BaseException) -> None:
+    def _tell_error(self, task: Task, error: BaseException, span: _reports.Span) -> None:
         """Report what a function has raised. A script that exits with 0 has succeeded."""
         done = isinstance(error, SystemExit) and error.code in (None, 0)
-        self._tell(_reports.success(task, None) if done else _reports.failure(task, error), done)
+        if done:
+            self._tell(_reports.success(task, None, span), done)
+        else:
+            self._tell(_reports.failure(task, error, span), done)
 
     def _tell(self, told: _reports.Told, done: bool) -> None:
         if told.key in self.courier.dropped:

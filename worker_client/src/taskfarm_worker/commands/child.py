@@ -13,7 +13,7 @@ import time
 from dataclasses import dataclass
 
 from .._answers import Json
-from .._reports import Key, Told
+from .._reports import Key, Span, Told
 
 MOST_LOG = 64 * 1024
 """Bytes at the end of a log that the server gets; the whole log stays in the working folder."""
@@ -102,6 +102,17 @@ class Child:
         self.kill_at = time.monotonic() + grace
         self.signal(signal.SIGTERM)
         self.signal(signal.SIGCONT)
+
+    def span(self, now: float) -> Span:
+        """Tell its time.
+
+        Args:
+            now: when it ended, by the monotonic clock.
+
+        Returns:
+            for a report.
+        """
+        return now - self.began, now
 
     def spoken_progress(self) -> float | None:
         """Look for `taskfarm: 40%` in what was printed since the last look.
@@ -196,6 +207,7 @@ def success(child: Child, used: Usage, now: float) -> Told:
         f'{{"task": {number}, "attempt": {attempt}, "status": "done", "exitCode": 0, "output": '
         f'{{"began": {child.wall:.6f}, "seconds": {now - child.began:.6f}, "cpu": {used.cpu:.6f}'
         f'{memory}, "pid": {os.getpid()}, "slot": {child.slot}{line}}}{tail}}}',
+        child.span(now),
     )
 
 
@@ -217,7 +229,9 @@ def failure(child: Child, used: Usage, now: float, why: str) -> Told:
     extra = {"memory": used.memory, "line": child.line}
     output.update({name: one for name, one in extra.items() if one is not None})
     error = complaint(child.command, why, log)
-    return _failed(child.key, error, exitCode=used.code, output=output, log=log)
+    status = "timeout" if child.ending == "timeout" else "failed"
+    body = {"status": status, "error": _valid(error), "exitCode": used.code, "output": output}
+    return _ended(child.key, {**body, "log": log}, child.span(now))
 
 
 def refusal(key: Key, error: str) -> Told:
@@ -230,25 +244,24 @@ def refusal(key: Key, error: str) -> Told:
     Returns:
         the report.
     """
-    return _failed(key, error)
+    return _ended(key, {"status": "failed", "error": _valid(error)}, (0.0, time.monotonic()))
 
 
-def released(key: Key) -> Told:
-    """Give a task back.
+def released(child: Child, now: float) -> Told:
+    """Give a task back whose command has been ended.
 
     Args:
-        key: the task's number and the attempt's.
+        child: the command.
+        now: by the monotonic clock.
 
     Returns:
         the report.
     """
-    body = {"task": key[0], "attempt": key[1], "status": "released"}
-    return Told(key, json.dumps(body))
+    return _ended(child.key, {"status": "released"}, child.span(now))
 
 
-def _failed(key: Key, error: str, **more: Json) -> Told:
-    body = {"task": key[0], "attempt": key[1], "status": "failed", "error": _valid(error)}
-    return Told(key, json.dumps({**body, **more}))
+def _ended(key: Key, body: dict[str, Json], span: Span) -> Told:
+    return Told(key, json.dumps({"task": key[0], "attempt": key[1], **body}), span)
 
 
 def _valid(text: str) -> str:

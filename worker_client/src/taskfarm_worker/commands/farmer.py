@@ -24,6 +24,7 @@ from uuid import uuid4
 from .._courier import Courier, InHand
 from .._durations import Durations
 from .._errors import InvalidArgumentError, TaskFarmError
+from .._reports import not_begun
 from .._session import ServerSession
 from .._work import Signals, Summary
 from . import child as children
@@ -259,7 +260,7 @@ class Farmer:
 
     def _refuse(self, hand: InHand, error: TaskFarmError) -> None:
         """It is not the fault of the task that it cannot be run: it is given back."""
-        self.courier.tell(children.released(hand.key))
+        self.courier.tell(not_begun(hand.key))
         self._stop(str(error), release=True)
         raise error
 
@@ -326,7 +327,7 @@ class Farmer:
             courier.tell(children.success(one, used, now))
             self.summary.done += 1
         elif one.ending == "released":
-            courier.tell(children.released(one.key))
+            courier.tell(children.released(one, now))
         else:
             why = children.in_words(used.code)
             if one.ending == "timeout":
