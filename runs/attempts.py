@@ -4,7 +4,7 @@ import re
 import zlib
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from runs.dialect import Told, as_list, as_records, as_told, fetch, run_sql
 from runs.prepared import Prepared
@@ -15,8 +15,7 @@ MOST_ERROR = 64 * 1024
 MOST_LOG = 64 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Ending:
+class Ending(NamedTuple):
     """How an attempt ended, as its worker tells it; all texts may be missing.
 
     ``output`` is JSON; ``log_tail`` the last of what it printed. ``took`` is how long it took,

@@ -7,7 +7,7 @@ answered is repeated by the worker and accepted as a repetition.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from runs import inputs, pace, queue, reports, steering, sweep, workers
 from runs.errors import RunNotFound
@@ -38,8 +38,7 @@ class Wish:
     time_left: float | None = None
 
 
-@dataclass
-class Handed:
+class Handed(NamedTuple):
     """A task in an answer: its run, what the worker must know, its input as JSON or None."""
 
     run: str

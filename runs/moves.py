@@ -7,8 +7,7 @@ of locks, so two moves never wait for each other in a circle.
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from runs import attempts, failures, retries
 from runs.attempts import Ending
@@ -19,8 +18,7 @@ from runs.states import Outcome, TaskState
 from runs.tallies import Counts, micro
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(NamedTuple):
     """A locked task as it stands before a move. ``age``: seconds since its attempt started."""
 
     id: int
@@ -33,6 +31,8 @@ class Row:
     forgiven: int = 0
 
 
+STATES = tuple(TaskState)
+"""By their number; to look one up here is ten times as fast as to make one."""
 ROWS = "SELECT id, number, state, percent, attempt, worker_id, {age}, forgiven FROM runs_task"
 LOCK_ONE = Prepared(f"{ROWS} WHERE id = %s {{for_update}}")
 LOCK = ROWS + " WHERE run_id = %s AND <condition> ORDER BY id {for_update}"
@@ -63,7 +63,7 @@ def lock_one(id: int) -> list[Row]:
 
 def as_rows(found: list[tuple[Any, ...]]) -> list[Row]:
     """What was fetched as rows."""
-    return [Row(id, number, TaskState(state), *rest) for id, number, state, *rest in found]
+    return [Row(id, number, STATES[state], *rest) for id, number, state, *rest in found]
 
 
 REQUEUE = """
@@ -97,9 +97,7 @@ def requeue(
     change = Counts()
     if not rows:
         return change
-    for row in rows:
-        after = row.percent if percent is None else percent
-        change.move(row.state, TaskState.WAITING, before=row.percent, after=after)
+    change.move(states(rows), TaskState.WAITING, percent)
     _close(rows, outcome, why, change)
     _forget_failures(run, rows)
     run_sql(REQUEUE, [percent, as_list([row.id for row in rows])])
@@ -182,9 +180,7 @@ def _finish(
     endings: dict[int, Ending] | None = None,
 ) -> None:
     """Write a final state, and when the attempts that led to it began and ended, if it is told."""
-    for row in rows:
-        after = row.percent if percent is None else percent
-        change.move(row.state, state, before=row.percent, after=after)
+    change.move(states(rows), state, percent)
     times = attempts.told({row.id: endings[row.id] for row in rows}) if endings else None
     if times is None:
         run_sql(FINISH, [state, percent, as_list([row.id for row in rows])])
@@ -194,8 +190,7 @@ def _finish(
 
 def _wait_again(run: Run, rows: Sequence[Row], change: Counts, delay: int = 0) -> None:
     """Requeue tasks that keep their percentage, at once or after ``delay`` seconds."""
-    for row in rows:
-        change.move(row.state, TaskState.WAITING, before=row.percent, after=row.percent)
+    change.move(states(rows), TaskState.WAITING, None)
     ids = as_list([row.id for row in rows])
     if delay:
         run_sql(PUT_OFF, [delay, ids])
@@ -230,8 +225,7 @@ def cancel(rows: Sequence[Row], *, why: str) -> Counts:
     """
     change = Counts()
     _close(rows, Outcome.CANCELLED, why, change)
-    for row in rows:
-        change.move(row.state, TaskState.CANCELLED, before=row.percent, after=row.percent)
+    change.move(states(rows), TaskState.CANCELLED, None)
     run_sql(CANCEL, [as_list([row.id for row in rows])])
     return change
 
@@ -250,6 +244,11 @@ def put_back(run: Run, rows: Sequence[Row], state: TaskState) -> Counts:
     return change
 
 
+def states(rows: Sequence[Row]) -> list[tuple[TaskState, float]]:
+    """State and percentage of each, for ``Counts.move``."""
+    return [(row.state, row.percent) for row in rows]
+
+
 def computing(rows: Sequence[Row]) -> list[int]:
     """The ids of those tasks that have an open attempt."""
     return [row.id for row in rows if row.state == TaskState.COMPUTING]
@@ -265,8 +264,8 @@ WHERE id = %s
 def take_by_hand(row: Row, change: Counts) -> Row:
     """Make a locked, waiting task computing without a worker; notes it in ``change``."""
     run_sql(BY_HAND, [row.id])
-    change.move(row.state, TaskState.COMPUTING, before=row.percent, after=row.percent)
-    return replace(row, state=TaskState.COMPUTING, attempt=row.attempt + 1, age=0.0)
+    change.move(states([row]), TaskState.COMPUTING, None)
+    return row._replace(state=TaskState.COMPUTING, attempt=row.attempt + 1, age=0.0)
 
 
 SET_PERCENT = "UPDATE runs_task SET percent = %s, updated = {now} WHERE id = %s"

@@ -6,8 +6,8 @@ attempt that holds the task; anything later is stale, refused and counted.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.db import transaction
@@ -27,8 +27,7 @@ FLOOR_STEP = 500
 dead index entries (some 20 µs), and the run's row is rewritten once in so many claims."""
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(NamedTuple):
     """One task handed to a worker.
 
     ``id`` is its row's, ``number`` the one in the run, ``percent`` what an earlier attempt got
@@ -94,8 +93,7 @@ def claim_end(run: Run) -> int:
     return min(run.canary_tasks, run.num_tasks)
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
+class Report(NamedTuple):
     """A worker's word on one of its attempts: how far it is, or how it ended."""
 
     number: int
@@ -182,7 +180,7 @@ def _take_reports(
             moved.pop(row.id, None)
             if one.percent is not None and one.ending.outcome != Outcome.DONE:
                 moved[row.id] = one.percent
-                row = replace(row, percent=one.percent)
+                row = row._replace(percent=one.percent)
             ended[row.id] = (row, one.ending)
             totals.note(one.ending, row.age or 0.0)
         elif one.percent is not None:

@@ -12,6 +12,7 @@ claim. ``fold`` puts the slots of quiet writers together again.
 import os
 import random
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
@@ -89,14 +90,27 @@ class Counts:
         """Note that so many attempts ended so."""
         setattr(self, f"ended_{outcome.label}", self.ended(outcome) + attempts)
 
-    def move(self, start: TaskState, end: TaskState, *, before: float, after: float) -> None:
-        """Note that one task went from ``start`` at ``before`` % to ``end`` at ``after`` %."""
-        setattr(self, start.label, self.of(start) - 1)
-        setattr(self, end.label, self.of(end) + 1)
-        if start != TaskState.COMPUTING:
-            self.settled_percent -= micro(before)
-        if end != TaskState.COMPUTING:
-            self.settled_percent += micro(after)
+    def move(
+        self, tasks: list[tuple[TaskState, float]], end: TaskState, percent: float | None
+    ) -> None:
+        """Note that tasks, each in its state at its percentage, went to ``end``.
+
+        Args:
+            tasks: state and percentage of each.
+            end: where they went.
+            percent: what all have there; None: each keeps its own.
+        """
+        for start, count in Counter([start for start, _ in tasks]).items():
+            setattr(self, start.label, self.of(start) - count)
+        setattr(self, end.label, self.of(end) + len(tasks))
+        settled = [micro(own) for start, own in tasks if start != TaskState.COMPUTING]
+        self.settled_percent -= sum(settled)
+        if end == TaskState.COMPUTING:
+            return
+        if percent is None:
+            self.settled_percent += sum([micro(own) for _, own in tasks])
+        else:
+            self.settled_percent += len(tasks) * micro(percent)
 
 
 def micro(percent: float) -> int:

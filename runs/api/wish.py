@@ -182,6 +182,8 @@ def read_times(item: dict[str, Any]) -> dict[str, float]:
 
 def seconds(value: Any, name: str) -> float:
     """A number of seconds."""
+    if type(value) is float and 0 <= value <= MOST_SECONDS:  # nearly always
+        return value
     if not is_real(value) or not 0 <= value <= MOST_SECONDS:
         refuse(name, f"Must be seconds from 0 to {MOST_SECONDS}, not {shown(value)}.")
     return float(value)
