@@ -13,9 +13,12 @@ from runs import inputs, pace, queue, reports, steering, sweep, workers
 from runs.errors import RunNotFound
 from runs.models import Run, Worker
 from runs.queue import Report
+from runs.states import Outcome
 
 MOST_RUNS = 50
 """Runs that one exchange looks at for tasks."""
+
+FAILURES = (Outcome.FAILED, Outcome.TIMEOUT)
 
 Held = tuple[str, int, int]
 """A run's UUID, a task's number, an attempt."""
@@ -131,6 +134,10 @@ def work_on(run: Run, worker: Worker, wish: Wish, want: int, answer: Answer) -> 
         want = min(want, most) if pace.fits(run, wish.time_left) else 0
     if not told and want < 1:
         return
+    if want > 0 and may_stop(run, told):
+        work_on(run, worker, wish, 0, answer)
+        run.refresh_from_db(fields=["state"])
+        told = ()
     done = queue.exchange(run=run, worker=worker, reports=told, want=want)
     uuid = run.uuid.hex
     values = inputs.read(run, [one.number for one in done.claims])
@@ -141,6 +148,13 @@ def work_on(run: Run, worker: Worker, wish: Wish, want: int, answer: Answer) -> 
     answer.stale += [(uuid, one.number, one.attempt) for one in done.stale]
     if done.ended:
         steering.enforce_policy(run, failed=bool(done.failed))
+
+
+def may_stop(run: Run, told: Sequence[Report]) -> bool:
+    """Whether what is told may be one failure too many: then it is judged before tasks go out."""
+    if run.fail_count is None and run.fail_percent is None:
+        return False
+    return any(one.ending and one.ending.outcome in FAILURES for one in told)
 
 
 def reconcile(
@@ -155,7 +169,10 @@ def reconcile(
     ours = {(uuid, *pair) for uuid, pairs in holding.items() for pair in pairs}
     kept, all_read = workers.held(worker, named=len(ours))
     # A run that is being deleted, or is hidden from the user by now: nothing of it is to be done.
-    uuids = reports.run_uuids(user, {run_id for run_id, *_ in kept})
+    in_runs = {run_id for run_id, *_ in kept}
+    uuids = reports.run_uuids(user, in_runs)
+    for run_id in sorted(in_runs.difference(uuids)):
+        sweep.let_go(worker, run_id)
     theirs = {
         (uuids[run_id], number, attempt): percent
         for run_id, number, attempt, percent in kept

@@ -270,6 +270,19 @@ def wake() -> int:
 
 
 @rerun_on_conflict
+def let_go(worker: Worker, run_id: int) -> int:
+    """Release what a worker holds of a run that its user may not see any more; how many tasks.
+
+    Its reports on them are not taken, and as long as it shows that it lives they would be held.
+    """
+    with transaction.atomic():
+        run = Run.objects.filter(pk=run_id, deleted=None).first()
+        if run is None:
+            return 0
+        return end_all(run, moves.HELD_BY, worker.id, outcome=Outcome.RELEASED)[0]
+
+
+@rerun_on_conflict
 def sign_off(worker: Worker) -> int:
     """A worker says good-bye: what it holds waits again; answers how many tasks."""
     released = 0

@@ -185,6 +185,10 @@ def test_who_left_the_group_of_a_run_gets_none_of_its_tasks_again(
     assert numbers(client.post(path, {"holding": {}}, format="json").json()) == []
     held = {"holding": {run.uuid.hex: [[0, 1]]}}
     assert client.post(path, held, format="json").json()["drop"] == [[run.uuid.hex, 0, 1]]
+    # Nobody else would give it up while she shows that she lives.
+    assert Task.objects.get(run=run, number=0).state == TaskState.WAITING
+    assert run.attempts.get().outcome == Outcome.RELEASED
+    factories.check_books(run)
 
 
 def test_a_deleted_run_is_no_reason_to_refuse_the_reports_on_another(

@@ -210,6 +210,20 @@ def test_too_many_failures_stop_the_run(alice: User, exchange: Call, now: bool, 
     factories.check_books(run)
 
 
+@pytest.mark.parametrize("now", [False, True])
+def test_no_task_goes_out_with_the_failure_that_stops_the_run(
+    alice: User, exchange: Call, now: bool
+) -> None:
+    run = factories.run(alice, 10, fail_count=1, fail_now=now)
+    exchange(run, want=1)
+    failed = [{"task": 0, "attempt": 1, "status": "failed", "error": "E"}]
+    answer = exchange(run, want=5, reports=failed)
+    assert answer["tasks"] == answer["stale"] == []
+    assert answer["finished"] is now
+    assert tallies.read(run.id).computing == 0
+    factories.check_books(run)
+
+
 def test_a_share_of_failures_stops_the_run_also_through_the_documented_call(
     alice: User, api: APIClient
 ) -> None:
