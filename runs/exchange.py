@@ -83,7 +83,8 @@ def exchange(*, user: Any, worker: Worker, wish: Wish) -> Answer:
         want = wish.want - len(answer.tasks) if run in serving else 0
         work_on(run, worker, wish, want, answer)
     if wish.holding is not None:
-        reconcile(user, worker, wish.holding, answer)
+        known = {run.id: run.uuid.hex for run in (*found.values(), *serving)}
+        reconcile(user, worker, wish.holding, known, answer)
     if wish.want and not answer.tasks:
         # A worker whose time no run's tasks fit into any more has nothing to wait for.
         fitting = [run for run in serving if pace.fits(run, wish.time_left)]
@@ -158,19 +159,24 @@ def may_stop(run: Run, told: Sequence[Report]) -> bool:
 
 
 def reconcile(
-    user: Any, worker: Worker, holding: dict[str, set[tuple[int, int]]], answer: Answer
+    user: Any,
+    worker: Worker,
+    holding: dict[str, set[tuple[int, int]]],
+    known: dict[int, str],
+    answer: Answer,
 ) -> None:
     """Compare what worker and server think that the worker holds, and say what to do.
 
     What only the server knows was in an answer that got lost: it is handed out again. What only
     the worker knows has been restarted, cancelled or given to somebody else: it is to be dropped.
     Where there is too much to read all of it, nothing is dropped: the worker names more next time.
+    ``known``: UUIDs of runs that the user may see, by id; those that it has named, mostly all.
     """
     ours = {(uuid, *pair) for uuid, pairs in holding.items() for pair in pairs}
     kept, all_read = workers.held(worker, named=len(ours))
     # A run that is being deleted, or is hidden from the user by now: nothing of it is to be done.
     in_runs = {run_id for run_id, *_ in kept}
-    uuids = reports.run_uuids(user, in_runs)
+    uuids = {**known, **reports.run_uuids(user, in_runs.difference(known))}
     for run_id in sorted(in_runs.difference(uuids)):
         sweep.let_go(worker, run_id)
     theirs = {
