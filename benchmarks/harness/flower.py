@@ -16,7 +16,7 @@ FIRST_ROW = "#tasks-table tbody tr td a"
 
 
 class Flower:
-    """The monitor of Celery. It keeps its tasks in memory, and in a file from one start to the next.
+    """The monitor of Celery: its tasks are in memory, and in a file from one start to the next.
 
     The file is made by its own class, fed with the events that Celery's workers send. The broker is
     Celery's own in memory: there is nobody else to talk to, and no page waits for it.
