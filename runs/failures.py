@@ -113,7 +113,7 @@ def groups(run_id: int, *, limit: int = 50) -> list[Group]:
     hosts: dict[int, dict[str, int]] = {}
     for fingerprint, host, count in of_each(HOSTS_OF, run_id, prints):
         hosts.setdefault(fingerprint, {})[host] = count
-    return [_group(row, *examples.get(row[0], (-1, None)), hosts.get(row[0], {})) for row in kept]
+    return [_group(row, examples.get(row[0], (-1, None)), hosts.get(row[0], {})) for row in kept]
 
 
 def of_each(part: str, run_id: int, prints: Sequence[int]) -> list[tuple[Any, ...]]:
@@ -125,8 +125,9 @@ def of_each(part: str, run_id: int, prints: Sequence[int]) -> list[tuple[Any, ..
     return fetch(" UNION ALL ".join(parts), values)
 
 
-def _group(row: tuple[Any, ...], task: int, error: str | None, hosts: dict[str, int]) -> Group:
+def _group(row: tuple[Any, ...], example: tuple[Any, ...], hosts: dict[str, int]) -> Group:
     """Put one group together; its hosts, those with most first."""
+    task, error = example
     fingerprint, count, first, last = row
     most = dict(sorted(hosts.items(), key=lambda one: (-one[1], one[0])))
     seen = as_datetime(first), as_datetime(last)

@@ -60,7 +60,7 @@ def test_tasks_are_found_by_their_error(alice, run, visit):
 
 
 def test_a_page_looks_through_a_bounded_part_and_says_so(alice, visit, monkeypatch):
-    monkeypatch.setattr(finding, "WINDOW", 4)
+    monkeypatch.setattr(finding, "WINDOWS", (4,))
     monkeypatch.setattr(task_list, "PER_PAGE", 2)
     run = factories.run(alice, 12)
     factories.advance(run, factories.worker(alice, hostname="n1"), done=1)
