@@ -134,3 +134,26 @@ def test_a_task_shows_its_input_and_is_cancelled_alone(alice, visit, answer):
     answer(client, lead + "cancel?tasks=1")
     assert Task.objects.get(run=run, number=1).get_state_display() == "cancelled"
     assert Run.objects.get().state == "active"
+
+
+def test_a_task_that_was_called_off_tells_by_whom_and_why(alice, visit, answer):
+    run = factories.run(alice, 12, name="tiles")
+    factories.advance(run, factories.worker(alice), computing=2)
+    client, lead = visit(alice), f"/runs/{run.uuid.hex}/"
+    answer(client, f"{lead}cancel?tasks=1-4", why="no data there")
+    answer(client, f"{lead}cancel?tasks=6", why="too dark")
+    answer(client, f"{lead}cancel?tasks=6")  # there is nothing left of it
+    answer(client, f"{lead}cancel?host=n001", why="a bad disk")
+    answer(client, f"{lead}cancel", why="enough")
+    told = {number: text_of(client.get(f"{lead}tasks/{number}")) for number in (1, 3, 6, 0, 9)}
+    for number, why in {
+        1: "no data there", 3: "no data there", 6: "too dark", 0: "a bad disk", 9: "enough",
+    }.items():  # fmt: skip
+        assert re.search(
+            rf"Cancelled: called off since [-0-9: ]+ UTC by alice: {why}", told[number]
+        )
+    history = text_of(client.get(f"{lead}history"))
+    for words in ("cancelled 4 tasks", "tasks 1-4", "cancelled 1 task", "on n001"):
+        assert words in history
+    assert history.count("too dark") == 1
+    assert "cancel-tasks" not in history
