@@ -15,7 +15,7 @@ from runs.selection import Selection
 from runs.states import TaskState
 from runs.tallies import Counts
 
-WINDOWS = (1_000, 4_000, 15_000)
+WINDOWS = (400, 3_600, 16_000)
 """Tasks that one page looks through, step by step."""
 
 # The conditions of a selection speak of runs_task; here that is the window alone. Each state is
