@@ -10,7 +10,7 @@ from runs.models import Run
 from runs.states import TaskState
 from runs.tallies import Counts
 
-FEW = 100_000
+FEW = 200_000
 """Tasks that are read one by one at most; where there are more, reading all is as quick."""
 ORDER = (
     TaskState.DONE, TaskState.WAITING, TaskState.COMPUTING, TaskState.CANCELLED, TaskState.FAILED,

@@ -2,9 +2,9 @@
 
 A run of any size gets the same crew, the same day and the same share of every state, so that two of
 them differ in nothing but their number of tasks: where there are fewer, each took longer. Half of
-the tasks have ended; each hundredth of these is failed, with one of six errors, of which one befell
-a single host; each two-hundredth was lost once and done by its second attempt. Every worker holds
-two tasks. The tasks are created by the server's own command and then moved by UPDATE, as a run's
+the tasks have ended; each fiftieth of these is failed, with one of five errors, of which the first
+has most and the last befell a single host; each two-hundredth was lost once and done by its second
+attempt. Every worker holds two tasks. The tasks are created by the server's own command and then moved by UPDATE, as a run's
 are, and the tallies are recounted by the server.
 """
 
@@ -41,9 +41,9 @@ CREW_IDS = "SELECT SETVAL(PG_GET_SERIAL_SEQUENCE('runs_worker', 'id'), MAX(id)) 
 TRIED = """
 CREATE TEMPORARY VIEW tried AS SELECT
     run, number, number < ended AS over,
-    number %% 100 = 7 AND number < ended AS bad, number / 100 %% 6 AS error,
+    number %% 50 = 7 AND number < ended AS bad, GREATEST(number / 50 %% 10 - 4, 1) AS error,
     CASE WHEN number %% 200 = 3 AND number < ended THEN 2 ELSE 1 END AS attempts,
-    first_worker + CASE WHEN number %% 100 = 7 AND number / 100 %% 6 = 0 AND number < ended
+    first_worker + CASE WHEN number %% 50 = 7 AND number / 50 %% 10 = 9 AND number < ended
         THEN LEAST(52, crew - 1) ELSE (number + number / 1000 * 37) %% crew END AS worker,
     CASE WHEN number < ended
         THEN start + (number / crew) * each * interval '1 second'

@@ -157,3 +157,30 @@ def test_a_task_that_was_called_off_tells_by_whom_and_why(alice, visit, answer):
         assert words in history
     assert history.count("too dark") == 1
     assert "cancel-tasks" not in history
+
+
+@pytest.mark.once
+@pytest.mark.parametrize(
+    ("ranges", "first", "count", "found"),
+    [
+        (((0, 9),), 0, 100, ((0, 9),)),
+        (((0, 9), (20, 29)), 5, 7, ((5, 9), (20, 21))),
+        (((0, 9), (20, 29)), 15, 3, ((20, 22),)),
+        (((0, 9),), 10, 3, ((0, 9),)),
+        ((), 0, 3, ()),
+    ],
+)
+def test_a_window_asks_for_the_next_numbers_alone(ranges, first, count, found):
+    assert finding.following_of(ranges, first, count) == found
+
+
+def test_a_page_is_filled_from_wider_and_wider_windows(alice, visit, monkeypatch):
+    monkeypatch.setattr(finding, "WINDOWS", (2, 4, 100))
+    monkeypatch.setattr(task_list, "PER_PAGE", 3)
+    run = factories.run(alice, 20)
+    for host, count in (("n1", 1), ("n2", 4), ("n1", 1), ("n2", 6), ("n1", 3)):
+        factories.advance(run, factories.worker(alice, hostname=host), done=count)
+    for query in ("host=n1", "host=n1&state=done", "host=n1&state=done&tasks=0-19"):
+        page = visit(alice).get(f"/runs/{run.uuid.hex}/tasks?{query}")
+        assert numbers(page) == [0, 5, 12], query
+        assert "from=13" in text_of(page)
