@@ -4,8 +4,8 @@ A run of any size gets the same crew, the same day and the same share of every s
 them differ in nothing but their number of tasks: where there are fewer, each took longer. Half of
 the tasks have ended; each fiftieth of these is failed, with one of five errors, of which the first
 has most and the last befell a single host; each two-hundredth was lost once and done by its second
-attempt. Every worker holds two tasks. The tasks are created by the server's own command and then moved by UPDATE, as a run's
-are, and the tallies are recounted by the server.
+attempt. Every worker holds two tasks. The tasks are created by the server's own command and then
+moved by UPDATE, as a run's are, and the tallies are recounted by the server.
 """
 
 from __future__ import annotations
