@@ -7,6 +7,8 @@ import venv
 from pathlib import Path
 
 from .paths import (
+    FLOWER_REQUIREMENTS,
+    FLOWER_VENV,
     PEER_REQUIREMENTS,
     PEER_VENV,
     PROCRASTINATE_REQUIREMENTS,
@@ -22,6 +24,11 @@ def peer_python() -> Path:
 def procrastinate_python() -> Path:
     """The interpreter of procrastinate."""
     return python_in(PROCRASTINATE_VENV, PROCRASTINATE_REQUIREMENTS)
+
+
+def flower_python() -> Path:
+    """The interpreter of Flower."""
+    return python_in(FLOWER_VENV, FLOWER_REQUIREMENTS)
 
 
 def python_in(folder: Path, requirements: Path) -> Path:
