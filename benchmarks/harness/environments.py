@@ -7,6 +7,8 @@ import venv
 from pathlib import Path
 
 from .paths import (
+    COMMAND_PEERS_REQUIREMENTS,
+    COMMAND_PEERS_VENV,
     FLOWER_REQUIREMENTS,
     FLOWER_VENV,
     PEER_REQUIREMENTS,
@@ -29,6 +31,11 @@ def procrastinate_python() -> Path:
 def flower_python() -> Path:
     """The interpreter of Flower."""
     return python_in(FLOWER_VENV, FLOWER_REQUIREMENTS)
+
+
+def command_peers_python() -> Path:
+    """The interpreter of HyperQueue and PyTaskFarmer."""
+    return python_in(COMMAND_PEERS_VENV, COMMAND_PEERS_REQUIREMENTS)
 
 
 def python_in(folder: Path, requirements: Path) -> Path:
