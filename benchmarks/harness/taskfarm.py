@@ -10,7 +10,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from .clients import PASSWORD, USER
@@ -41,6 +41,7 @@ class Terminal:
 
     folder: Path
     config: Path
+    begun: list[subprocess.Popen[str]] = field(default_factory=list)
 
     def call(self, *words: object, text: str = "") -> str:
         """Call `taskfarm` to its end, with a text to read; answers what it printed."""
@@ -58,7 +59,7 @@ class Terminal:
 
     def start(self, *words: object) -> subprocess.Popen[str]:
         """Start `taskfarm`."""
-        return subprocess.Popen(
+        process = subprocess.Popen(
             [sys.executable, "-m", "taskfarm_worker", *map(str, words)],
             cwd=self.folder,
             env=self.environment(),
@@ -67,6 +68,14 @@ class Terminal:
             stderr=subprocess.PIPE,
             text=True,
         )
+        self.begun.append(process)
+        return process
+
+    def end(self) -> None:
+        """Leave nothing running: a farmer waits for a server that is away for an hour."""
+        for process in self.begun:
+            process.kill()
+            process.wait()
 
     def environment(self) -> dict[str, str]:
         """Nobody's own settings but ours."""
@@ -95,7 +104,10 @@ def terminal(server: WebServer) -> Iterator[Terminal]:
     with tempfile.TemporaryDirectory(prefix="taskfarm-bench-") as name:
         opened = Terminal(Path(name), Path(name, "config.ini"))
         opened.call("login", server.api, "--user", USER, "--password-stdin", text=PASSWORD + "\n")
-        yield opened
+        try:
+            yield opened
+        finally:
+            opened.end()
 
 
 def attempts(ours: Ours, run: str, tasks: int) -> list[Attempt]:
