@@ -21,7 +21,7 @@ from .harness.report import Result, table, write_summary
 COMPARISONS = ("figure1", "loaded", "gunicorn_shapes")
 BENCHMARKS = (
     "figure1", "figure1_own", "throughput", "loaded", "size", "snapshot", "create", "swarm",
-    "memory", "ten_million", "capacity", "gunicorn_shapes",
+    "memory", "ten_million", "pages", "capacity", "commands", "gunicorn_shapes",
 )  # fmt: skip
 
 

@@ -18,7 +18,7 @@ from runs.models import Run
 from runs.samples import Sampled
 from runs.states import Outcome
 
-LATEST = 300
+LATEST = 50
 """Failed attempts of a group that its verdict is made from."""
 MOST_GROUPS = 20
 FEW = 20
@@ -81,7 +81,7 @@ class Example:
 class Group:
     """Tasks that are failed now with the same error.
 
-    ``hosts``: where the latest attempts with it (300 at most) ended, how many on each.
+    ``hosts``: where the latest attempts with it (50 at most) ended, how many on each.
     """
 
     fingerprint: int

@@ -3,14 +3,17 @@
 from collections.abc import Collection, Iterable
 
 from django.db import transaction
+from django.db.models import F
 
 from runs import events, moves, tallies
-from runs.models import Run
+from runs.models import Run, RunEvent
 from runs.pieces import Piece, pieces
 from runs.retrying import rerun_on_conflict
 from runs.selection import Selection
 from runs.states import TaskState
 
+CANCEL_TASKS = "cancel-tasks"
+"""The event of it."""
 OPEN_STATES = (TaskState.COMPUTING, TaskState.WAITING)
 
 
@@ -27,21 +30,27 @@ def cancel_selected(*, run: Run, selection: Selection, by: str, why: str = "") -
     """
     selection.check_numbers(run.num_tasks)
     states = tuple(state for state in selection.states or OPEN_STATES if state in OPEN_STATES)
-    reason = f"cancelled by {by}"
     work = list(pieces(run, states, selection)) if states else []
-    count = sum(_cancel_piece(run, piece, states, reason) for piece in work)
-    if count:
-        details = {"selection": selection.told()}
-        events.record(run, "cancel-tasks", who=by, why=why, tasks=count, details=details)
+    if not work:
+        return 0
+    # Before the first task, so that each is younger than what called it off: see explain.py.
+    details = {"selection": selection.told()}
+    event = events.record(run, CANCEL_TASKS, who=by, why=why, tasks=0, details=details)
+    count = sum(_cancel_piece(run, piece, states, event) for piece in work)
+    if not count:
+        event.delete()
     return count
 
 
 @rerun_on_conflict
-def _cancel_piece(run: Run, piece: Piece, states: tuple[TaskState, ...], why: str) -> int:
-    """Cancel the tasks of one piece in a transaction of its own."""
+def _cancel_piece(run: Run, piece: Piece, states: tuple[TaskState, ...], event: RunEvent) -> int:
+    """Cancel the tasks of one piece in a transaction of its own, and count them in the event."""
     with transaction.atomic():
         found = moves.lock(run.id, piece.condition, *piece.values)
-        return call_off(run, found, states, why)
+        count = call_off(run, found, states, f"cancelled by {event.who}")
+        if count:
+            RunEvent.objects.filter(pk=event.pk).update(tasks=F("tasks") + count)
+    return count
 
 
 def call_off(run: Run, found: Iterable[moves.Row], states: Collection[TaskState], why: str) -> int:

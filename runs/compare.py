@@ -9,7 +9,7 @@ from runs.models import Run, task_id
 from runs.samples import Sampled
 from runs.states import Outcome, TaskState
 
-MOST = 5_000
+MOST = 300
 """Failed tasks of a run that are looked up in the other."""
 SHOWN = 50
 LEAST_CHANGE = 1.5

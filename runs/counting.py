@@ -10,7 +10,9 @@ from runs.states import TaskState
 from runs.tallies import Counts
 
 MOST = 50_000
-"""Tasks of a state that are looked at one by one; where there are more, the count is a least."""
+"""Tasks of a state that are counted by number; where there are more, the count is a least."""
+MOST_READ = 5_000
+"""The same where each has to be read: for its host, its error, its age."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,13 +23,20 @@ class Touched:
     exact: bool = True
 
 
-# The tasks of the numbers first, then those of them that meet the other conditions.
+# The tasks of the numbers first, in the order of the index of states, which has them together; then
+# those of them that meet the other conditions.
 COUNT = """
-SELECT COUNT(*), COUNT(CASE WHEN 1 = 1{conditions} THEN 1 END) FROM (
-    SELECT run_id, number, attempt, worker_id, updated FROM runs_task
-    WHERE run_id = %s AND state = %s{settled}{numbers} LIMIT %s
-) AS runs_task
+SELECT COUNT(*), COUNT(CASE WHEN 1 = 1{conditions} THEN 1 END) FROM ({parts}) AS runs_task
 """
+PART = """
+SELECT * FROM (
+    SELECT {columns} FROM runs_task
+    WHERE run_id = %s AND state = %s AND not_before {held}{numbers}
+    ORDER BY not_before, number LIMIT %s
+) AS part{place}
+"""
+BY_NUMBER = "run_id, number"
+READ = "run_id, number, attempt, worker_id, updated"
 OF_ERROR = "SELECT SUM(count) FROM runs_failuretally WHERE run_id = %s AND fingerprint = %s"
 FAILED_ONLY = (TaskState.FAILED,)
 
@@ -59,18 +68,18 @@ def count(
 def count_state(run: Run, state: TaskState, selection: Selection) -> Touched:
     """The tasks of a selection that are in one state."""
     conditions, values = selection.condition()
-    # Only waiting tasks are ever in backoff; saying so of others lets the index find the numbers.
-    if state == TaskState.WAITING:
-        settled, (numbers, bounds) = "", with_ids(run, selection.numbers)
-    else:
-        settled, (numbers, bounds) = " AND not_before = 0", with_numbers(selection.numbers)
-    statement = (
-        COUNT.replace("{conditions}", conditions)
-        .replace("{settled}", settled)
-        .replace("{numbers}", numbers)
+    most, columns = (MOST_READ, READ) if conditions else (MOST, BY_NUMBER)
+    numbers, bounds = with_numbers(selection.numbers)
+    # Only waiting tasks are ever in backoff, which stands before the number in the index.
+    held = ("= 0", "> 0") if state == TaskState.WAITING else ("= 0",)
+    parts = " UNION ALL ".join(
+        PART.format(columns=columns, held=how, numbers=numbers, place=place)
+        for place, how in enumerate(held)
     )
-    looked_at, found = fetch(statement, [*values, run.id, state, *bounds, MOST + 1])[0]
-    return Touched(min(found, MOST), looked_at <= MOST)
+    statement = COUNT.replace("{conditions}", conditions).replace("{parts}", parts)
+    asked = [run.id, state, *bounds, most + 1] * len(held)
+    looked_at, found = fetch(statement, [*values, *asked])[0]
+    return Touched(min(found, most), looked_at <= most)
 
 
 def with_numbers(

@@ -4,11 +4,15 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from runs import attempts, events, pace, queue, sweep
+from runs.cancels import CANCEL_TASKS
 from runs.dialect import database_now, fetch
 from runs.models import Run, RunEvent, Task
+from runs.selection import may_have_meant
 from runs.states import Outcome, RunState, TaskState
 
 CLOCK = "SELECT {clock}"
+MOST_EVENTS = 100
+"""Cancellations that are looked through for the one that meant a task."""
 
 
 @dataclass(frozen=True)
@@ -96,9 +100,20 @@ def _failed(run: Run, task: Task) -> Told:
 
 
 def _cancelled(run: Run, task: Task) -> Told:
-    """Who called it off."""
-    last = events.latest(run, "cancel", "expire")
-    return "cancelled", f"called off{_by(last)}", None
+    """Who called it off, alone or with others."""
+    return "cancelled", f"called off{_by(_called_off_by(run, task))}", None
+
+
+def _called_off_by(run: Run, task: Task) -> RunEvent | None:
+    """The last event before the task's last change that called tasks off, this one among them."""
+    found = RunEvent.objects.filter(run=run, what__in=("cancel", "expire", CANCEL_TASKS))
+    if task.updated is not None:
+        found = found.filter(at__lte=task.updated)
+    for event in found.order_by("-id")[:MOST_EVENTS]:
+        told = event.details.get("selection", {})
+        if event.what != CANCEL_TASKS or may_have_meant(told, task.number):
+            return event
+    return None
 
 
 def _by(event: RunEvent | None) -> str:

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from runs.attempts import essence
 from runs.dialect import as_datetime, as_list, as_records, fetch, run_sql
@@ -64,19 +65,24 @@ SELECT fingerprint, SUM(count), MIN(first), MAX(last) FROM (
 GROUP BY fingerprint HAVING SUM(count) > 0
 ORDER BY SUM(count) DESC, fingerprint LIMIT %s
 """
-EXAMPLE = """
-SELECT a.number, a.error FROM (
-    SELECT run_id, number, attempt, error, id FROM runs_attempt
-    WHERE run_id = %s AND fingerprint = %s ORDER BY id DESC LIMIT %s
-) AS a JOIN runs_task AS t ON t.id = a.run_id * 4294967296 + a.number
-ORDER BY (t.state = 3 AND t.attempt = a.attempt) DESC, a.id DESC LIMIT 1
+# Of each group by itself, so that each is read from its own end of the index.
+EXAMPLE_OF = """
+SELECT * FROM (
+    SELECT a.fingerprint, a.number, a.error FROM (
+        SELECT run_id, fingerprint, number, attempt, error, id FROM runs_attempt
+        WHERE run_id = %s AND fingerprint = %s ORDER BY id DESC LIMIT %s
+    ) AS a JOIN runs_task AS t ON t.id = a.run_id * 4294967296 + a.number
+    ORDER BY (t.state = 3 AND t.attempt = a.attempt) DESC, a.id DESC LIMIT 1
+) AS g{place}
 """
-HOSTS = """
-SELECT w.hostname, COUNT(*) FROM (
-    SELECT worker_id FROM runs_attempt WHERE run_id = %s AND fingerprint = %s
-    ORDER BY id DESC LIMIT %s
-) AS a JOIN runs_worker AS w ON w.id = a.worker_id
-GROUP BY w.hostname ORDER BY COUNT(*) DESC, w.hostname LIMIT %s
+HOSTS_OF = """
+SELECT * FROM (
+    SELECT a.fingerprint, w.hostname, COUNT(*) AS count FROM (
+        SELECT worker_id, fingerprint FROM runs_attempt WHERE run_id = %s AND fingerprint = %s
+        ORDER BY id DESC LIMIT %s
+    ) AS a JOIN runs_worker AS w ON w.id = a.worker_id
+    GROUP BY a.fingerprint, w.hostname ORDER BY COUNT(*) DESC, w.hostname LIMIT {most_hosts}
+) AS g{place}
 """
 
 
@@ -100,17 +106,32 @@ class Group:
 
 
 def groups(run_id: int, *, limit: int = 50) -> list[Group]:
-    """The run's failed tasks by their error, the most frequent first."""
-    return [_group(run_id, *row) for row in fetch(READ, [run_id, MOST_ROWS, limit])]
+    """The run's failed tasks by their error, the most frequent first: three queries."""
+    kept = fetch(READ, [run_id, MOST_ROWS, limit])
+    prints = [int(row[0]) for row in kept]
+    examples = {row[0]: row[1:] for row in of_each(EXAMPLE_OF, run_id, prints)}
+    hosts: dict[int, dict[str, int]] = {}
+    for fingerprint, host, count in of_each(HOSTS_OF, run_id, prints):
+        hosts.setdefault(fingerprint, {})[host] = count
+    return [_group(row, examples.get(row[0], (-1, None)), hosts.get(row[0], {})) for row in kept]
 
 
-def _group(run_id: int, fingerprint: int, count: int, first: object, last: object) -> Group:
-    """Put one group together."""
-    found = fetch(EXAMPLE, [run_id, fingerprint, SAMPLE])
-    task, error = found[0] if found else (-1, None)
-    hosts = dict(fetch(HOSTS, [run_id, fingerprint, SAMPLE, MOST_HOSTS]))
+def of_each(part: str, run_id: int, prints: Sequence[int]) -> list[tuple[Any, ...]]:
+    """The rows of a statement for each of some errors, in one query."""
+    if not prints:
+        return []
+    parts = [part.format(place=place, most_hosts=MOST_HOSTS) for place in range(len(prints))]
+    values = [value for one in prints for value in (run_id, one, SAMPLE)]
+    return fetch(" UNION ALL ".join(parts), values)
+
+
+def _group(row: tuple[Any, ...], example: tuple[Any, ...], hosts: dict[str, int]) -> Group:
+    """Put one group together; its hosts, those with most first."""
+    task, error = example
+    fingerprint, count, first, last = row
+    most = dict(sorted(hosts.items(), key=lambda one: (-one[1], one[0])))
     seen = as_datetime(first), as_datetime(last)
-    return Group(fingerprint, int(count), *seen, essence(error), task, error, hosts)
+    return Group(fingerprint, int(count), *seen, essence(error), task, error, most)
 
 
 RECOUNT = """

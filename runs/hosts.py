@@ -11,7 +11,7 @@ from runs.models import Worker
 from runs.samples import Sampled
 from runs.states import Outcome
 
-SIZE = 2_000
+SIZE = 1_500
 """Numbers whose attempts are looked at: all of a small run."""
 BAD = (Outcome.FAILED, Outcome.LOST, Outcome.TIMEOUT)
 LEAST_BAD = 3

@@ -10,9 +10,11 @@ from dataclasses import dataclass
 
 from django.db import connection
 
+from runs import layers
 from runs.dialect import fetch
 from runs.models import Run, task_id
 from runs.samples import Sampled
+from runs.tallies import Counts
 
 MOST_CELLS = 1_000_000
 LEAST_CELLS = 50
@@ -168,10 +170,20 @@ SELECT {text} FROM (
 HOSTS = " LEFT JOIN runs_worker AS w ON w.id = worker_id"
 
 
-def paint(run: Run, shown: Picture) -> Iterator[bytes]:
+def paint(run: Run, shown: Picture, counts: Counts) -> Iterator[bytes]:
     """The bytes of a picture, a window at a time; a code is its byte less ``ZERO``."""
     if not run.num_tasks:
         return
+    if shown.kind is KINDS["state"] and layers.fit(counts):
+        found = layers.paint(run, shown.first, shown.last, shown.per, ZERO)
+        if found is not None:
+            yield found
+            return
+    yield from scan(run, shown)
+
+
+def scan(run: Run, shown: Picture) -> Iterator[bytes]:
+    """The same by looking at every task."""
     words = WORDS[connection.vendor]
     statement = EACH if shown.per == 1 else SEVERAL
     # The code has words of its own, such as {took}, and those of the window are numbers.

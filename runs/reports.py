@@ -295,7 +295,7 @@ def in_state(runs: RunQuerySet, state: str) -> RunQuerySet:
 def tasks_page(
     run: Run, *, state: TaskState | None = None, after: int = -1, limit: int = 100
 ) -> list[Task]:
-    """The next tasks by number, of one state or of all: one index scan from ``after``.
+    """The next tasks by number, of one state or of all: an index scan from ``after``.
 
     Args:
         run: whose tasks.
@@ -303,6 +303,8 @@ def tasks_page(
         after: the last number of the page before.
         limit: how many at most.
     """
+    if state == TaskState.WAITING:
+        return waiting_between(run, after + 1, LAST, limit=limit)
     return list(tasks_between(run, after + 1, LAST, state=state)[:limit])
 
 
@@ -310,6 +312,8 @@ def tasks_up_to(
     run: Run, last: int, *, state: TaskState | None = None, limit: int = 100
 ) -> list[Task]:
     """The page that ends with task ``last`` or before it, by number: the way back of a list."""
+    if state == TaskState.WAITING:
+        return waiting_between(run, 0, last, limit=limit, from_the_end=True)
     return list(tasks_between(run, 0, last, state=state).reverse()[:limit])[::-1]
 
 
@@ -320,19 +324,47 @@ LAST = 2**31 - 1
 def tasks_between(
     run: Run, first: int, last: int, *, state: TaskState | None = None
 ) -> QuerySet[Task]:
-    """The tasks of some numbers by number, of one state or of all, with their workers.
+    """The tasks of some numbers by number, of one state but waiting or of all, with their workers.
 
     Those of one state are read from the index task_in_state, so that the few that failed in ten
-    million are not looked for by walking all. Only waiting tasks are ever in backoff, which stands
-    before the number there: they are found by walking.
+    million are not looked for by walking all.
     """
     first, last = min(first, LAST), min(last, LAST)
     tasks = Task.objects.select_related("worker")
-    if state is None or state == TaskState.WAITING:
-        walked = tasks.filter(id__range=(task_id(run.id, first), task_id(run.id, last)))
-        return (walked if state is None else walked.filter(state=state)).order_by("id")
+    if state is None:
+        ids = task_id(run.id, first), task_id(run.id, last)
+        return tasks.filter(id__range=ids).order_by("id")
     listed = tasks.filter(run=run, state=state, not_before=0, number__range=(first, last))
     return listed.order_by("number")
+
+
+# In the index of states backoff stands before the number: the next of those that are free, and the
+# next of those that are put off, each in its part of it.
+WAITING = """
+SELECT id FROM (
+    SELECT * FROM (
+        SELECT id, number FROM runs_task
+        WHERE run_id = %s AND state = 0 AND not_before = 0 AND number BETWEEN %s AND %s
+        ORDER BY number LIMIT %s
+    ) AS free
+    UNION ALL
+    SELECT * FROM (
+        SELECT id, number FROM runs_task
+        WHERE run_id = %s AND state = 0 AND not_before > 0 AND number BETWEEN %s AND %s
+        ORDER BY number LIMIT %s
+    ) AS put_off
+) AS waiting ORDER BY number LIMIT %s
+"""
+WAITING_BACKWARDS = WAITING.replace("ORDER BY number", "ORDER BY number DESC")
+
+
+def waiting_between(
+    run: Run, first: int, last: int, *, limit: int, from_the_end: bool = False
+) -> list[Task]:
+    """The first waiting tasks of some numbers by number, or the last, in backoff or not."""
+    asked = [run.id, min(first, LAST), min(last, LAST), limit]
+    found = fetch(WAITING_BACKWARDS if from_the_end else WAITING, [*asked, *asked, limit])
+    return list(Task.objects.filter(id__in=[row[0] for row in found]).order_by("id"))
 
 
 def attempts_of(run: Run, number: int, *, limit: int) -> list[Attempt]:

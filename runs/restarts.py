@@ -5,11 +5,12 @@ from typing import Any
 
 from django.db import transaction
 from django.db.models.functions import Now
+from django.utils.dateparse import parse_datetime
 
 from runs import events, moves, tallies
 from runs.dialect import database_now
 from runs.errors import StateConflict
-from runs.models import Run, RunEvent
+from runs.models import Run, RunEvent, Tally
 from runs.pieces import Piece, Watch, pieces, unwatched
 from runs.retrying import rerun_on_conflict
 from runs.selection import Numbers, Selection, merge, parse_ranges, show_ranges
@@ -65,6 +66,7 @@ def restart(
     reason = f"restarted by {by}" if by else "restarted"
     reactivate(run)
     before = {state: Numbers(MOST_UNDO_RANGES) for state in UNDOABLE}
+    ended = _ended(run)
     work = list(pieces(run, states, selection))
     count = 0
     for piece in watch(work, total=len(work)):
@@ -73,22 +75,27 @@ def restart(
         for state, numbers in before.items():
             numbers.add([row.number for row in rows if row.state == state])
     if count:
-        _record(run, count, before, selection, everything=everything, by=by, why=why)
+        details = {"all": everything, "selection": selection.told(), "ended": ended}
+        _record(run, count, before, details, by=by, why=why)
     return count
+
+
+def _ended(run: Run) -> str | None:
+    """When the run's last task moved, in ISO 8601; None while there is something left to do."""
+    kept = tallies.look([run.id]).get(run.id)
+    return kept.moved.isoformat() if kept and kept.moved and kept.counts.over else None
 
 
 def _record(
     run: Run,
     count: int,
     before: dict[TaskState, Numbers],
-    selection: Selection,
+    details: dict[str, Any],
     *,
-    everything: bool,
     by: str,
     why: str,
 ) -> None:
     """Write the event down, with what an undo needs unless it would be too much."""
-    details: dict[str, Any] = {"all": everything, "selection": selection.told()}
     if count > 1 and not any(numbers.full for numbers in before.values()):
         details["before"] = {
             state.label: show_ranges(tuple(numbers.ranges))
@@ -156,7 +163,22 @@ def undo(*, run: Run, event: RunEvent, by: str) -> int:
     # Only now: an undo that is cut short can be repeated, and moves no task twice.
     if RunEvent.objects.filter(pk=event.pk, undone=None).update(undone=Now()):
         events.record(run, "undo", who=by, tasks=count, details={"event": event.pk})
+        if count == event.tasks:
+            _end_as_before(run, event)
     return count
+
+
+def _end_as_before(run: Run, event: RunEvent) -> None:
+    """Let a run that was over, and is again, have ended when it had.
+
+    Unless something else has happened to it since the restart that is taken back.
+    """
+    ended = parse_datetime(event.details.get("ended") or "")
+    if ended is None or not tallies.read(run.id).over:
+        return
+    others = RunEvent.objects.filter(run=run, at__gt=event.at).exclude(what="undo")
+    if not others.exists() and not run.throughput.filter(minute__gt=ended).exists():
+        Tally.objects.filter(run=run, updated__gt=ended).update(updated=ended)
 
 
 def _pieces_of(run: Run, ranges: str) -> list[Piece]:

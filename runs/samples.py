@@ -1,7 +1,7 @@
 """A sample of a run's ended attempts: what says how long tasks take and where, at a bounded cost.
 
 Tasks are handed out by number, so that those which have been tried are the low ones. Numbers are
-drawn from among them, one from each of equal stretches; what an index finds for a few hundred
+drawn from among them, evenly; what an index finds for a few hundred
 numbers costs the same in a run of ten million as in one of ten thousand.
 """
 
@@ -15,6 +15,8 @@ from runs.states import Outcome
 from runs.tallies import Counts
 
 SIZE = 400
+NEIGHBOURS = 8
+"""Drawn at once where only times matter."""
 MOST_PER_NUMBER = 5
 """Attempts per drawn number, on the average, that are looked at."""
 
@@ -36,9 +38,17 @@ class Sampled:
     host: str
 
 
-def draw(run: Run, counts: Counts, size: int = SIZE) -> list[Sampled]:
-    """Ended attempts of the run by number: all of a small run, a sample of a large one."""
-    return read(run, tried(run, counts, size), size)
+def draw(run: Run, counts: Counts, size: int = SIZE, *, together: int = 1) -> list[Sampled]:
+    """Ended attempts of the run by number: all of a small run, a sample of a large one.
+
+    Args:
+        run: whose.
+        counts: its tallies.
+        size: how many numbers are drawn.
+        together: neighbours that are drawn at once. They lie together, so that eight cost little
+            more than one; but they may be the tasks of one worker, and tell little of hosts.
+    """
+    return read(run, tried(run, counts, size, together), size)
 
 
 def read(run: Run, numbers: list[int], size: int) -> list[Sampled]:
@@ -52,20 +62,30 @@ def read(run: Run, numbers: list[int], size: int) -> list[Sampled]:
     ]
 
 
-def tried(run: Run, counts: Counts, size: int) -> list[int]:
+def tried(run: Run, counts: Counts, size: int, together: int = 1) -> list[int]:
     """Numbers that have probably been tried, at most ``size``, spread evenly."""
     end = max(run.num_tasks - counts.waiting, min(run.claim_floor, run.num_tasks))
     if not end and run.started is not None:
         end = run.num_tasks
-    return even(end, size)
+    return even(end, size, together)
 
 
-def even(end: int, size: int) -> list[int]:
-    """Numbers below ``end``, at most ``size``, one of each equal stretch; always the same."""
+def even(end: int, size: int, together: int = 1) -> list[int]:
+    """Numbers below ``end``, at most ``size``, some neighbours of each equal part; always the same.
+
+    Args:
+        end: the first number that is not drawn any more.
+        size: how many are drawn, a multiple of ``together``.
+        together: how many neighbours at once.
+    """
     if end <= size:
         return list(range(end))
-    dice = random.Random(end)
-    return [dice.randrange(end * k // size, end * (k + 1) // size) for k in range(size)]
+    dice, parts = random.Random(end), size // together
+    firsts = (
+        dice.randrange(end * part // parts, end * (part + 1) // parts - together + 1)
+        for part in range(parts)
+    )
+    return [number for first in firsts for number in range(first, first + together)]
 
 
 def span(start: datetime | None, end: datetime | None) -> float:

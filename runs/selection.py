@@ -83,6 +83,12 @@ class Selection:
         return {name: value for name, value in shown.items() if value not in (None, [], "")}
 
 
+def may_have_meant(told: dict[str, Any], number: int) -> bool:
+    """Whether a selection that an event tells of can have held a task of this number."""
+    ranges = told.get("numbers")
+    return not ranges or any(a <= number <= b for a, b in parse_ranges(str(ranges)))
+
+
 def parse_ranges(text: str) -> tuple[tuple[int, int], ...]:
     """Ranges of numbers such as ``0-99,200``, in order and without overlap.
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from django.utils import timezone
 
+from runs import busy
 from runs.dialect import as_datetime, fetch
 from runs.models import Run
 from runs.states import Outcome
@@ -56,12 +57,7 @@ class Row:
     @property
     def seconds(self) -> float:
         """What it worked, where no two attempts of it overlap: tasks are fetched ahead."""
-        total, reached = 0.0, None
-        for bar in sorted(self.bars, key=lambda bar: bar.start):
-            start = bar.start if reached is None else max(bar.start, reached)
-            total += max((bar.end - start).total_seconds(), 0.0)
-            reached = bar.end if reached is None else max(reached, bar.end)
-        return total
+        return busy.worked((bar.start, bar.end) for bar in self.bars)
 
     @property
     def busy(self) -> float:

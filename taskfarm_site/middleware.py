@@ -14,14 +14,20 @@ from taskfarm_site.exposition import EXCHANGES
 Handler = Callable[[HttpRequest], HttpResponse]
 
 
+DOCS = "/api/docs/"
+
+
 class PagesOnly:
-    """Steps aside for the API, which knows no sessions: its calls are many and short."""
+    """Steps aside for the API, which knows no sessions: its calls are many and short.
+
+    Its documentation is a page.
+    """
 
     get_response: Any
 
     def __call__(self, request: HttpRequest) -> Any:
         """Handle a page; pass a call of the API on."""
-        if request.path.startswith("/api/"):
+        if request.path.startswith("/api/") and request.path != DOCS:
             return self.get_response(request)
         return super().__call__(request)  # type: ignore[misc]
 
@@ -51,7 +57,7 @@ def content_security_policy(get_response: Handler) -> Handler:
 
     def respond(request: HttpRequest) -> HttpResponse:
         response = get_response(request)
-        policy = DOCS_POLICY if request.path.startswith("/api/docs/") else POLICY
+        policy = DOCS_POLICY if request.path.startswith(DOCS) else POLICY
         response.headers.setdefault("Content-Security-Policy", policy)
         return response
 

@@ -7,6 +7,10 @@ import venv
 from pathlib import Path
 
 from .paths import (
+    COMMAND_PEERS_REQUIREMENTS,
+    COMMAND_PEERS_VENV,
+    FLOWER_REQUIREMENTS,
+    FLOWER_VENV,
     PEER_REQUIREMENTS,
     PEER_VENV,
     PROCRASTINATE_REQUIREMENTS,
@@ -22,6 +26,16 @@ def peer_python() -> Path:
 def procrastinate_python() -> Path:
     """The interpreter of procrastinate."""
     return python_in(PROCRASTINATE_VENV, PROCRASTINATE_REQUIREMENTS)
+
+
+def flower_python() -> Path:
+    """The interpreter of Flower."""
+    return python_in(FLOWER_VENV, FLOWER_REQUIREMENTS)
+
+
+def command_peers_python() -> Path:
+    """The interpreter of HyperQueue and PyTaskFarmer."""
+    return python_in(COMMAND_PEERS_VENV, COMMAND_PEERS_REQUIREMENTS)
 
 
 def python_in(folder: Path, requirements: Path) -> Path:

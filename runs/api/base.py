@@ -6,6 +6,7 @@ from typing import Any
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
+from drf_spectacular.utils import extend_schema
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 from gunicorn.http.errors import ParseException  # type: ignore[import-untyped]
 from rest_framework.exceptions import ParseError
@@ -129,3 +130,15 @@ class DocsView(JsonErrors, SpectacularSwaggerSplitView):
 
     template_name = "api_docs.html"
     url_name = "api-schema"
+
+    def setup(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
+        """Remember who is logged in to the pages, before the API makes nobody of him."""
+        super().setup(request, *args, **kwargs)
+        self.visitor = request.user
+
+    @extend_schema(exclude=True)
+    def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        """The page, with the header of all pages; or its script."""
+        response: Response = super().get(request, *args, **kwargs)  # type: ignore[no-untyped-call]
+        response.data["user"] = self.visitor
+        return response

@@ -14,7 +14,7 @@ from runs.pages.shown import ShownRun, show_runs
 
 OFFERED = 20
 """Other runs to choose from: the newest of the same namespace."""
-SIZE = 1_000
+SIZE = 800
 
 
 @farm_page
@@ -48,7 +48,7 @@ def comparison(new: ShownRun, old: ShownRun) -> dict[str, Any]:
     """What has changed from the old run to the new one."""
     # The same numbers are drawn from both: those that both have tried.
     tried = min(tried_of(new), tried_of(old))
-    both = samples.even(tried, SIZE)
+    both = samples.even(tried, SIZE, samples.NEIGHBOURS)
     return {
         "other": old,
         "failing": compare.failed_in(new.run, old.run, new.counts.failed),

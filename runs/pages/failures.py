@@ -14,6 +14,8 @@ from runs.selection import Selection
 from runs.states import TaskState
 
 PER_PAGE = 10
+SAMPLED = 200
+"""Attempts of the run that tell how its hosts do otherwise."""
 ICONS = {"host": "host", "input": "input", "everywhere": "failed", "unsure": "lost"}
 TITLES = {
     "host": "Blame the host",
@@ -63,7 +65,7 @@ def list_failures(request: HttpRequest, uuid: str) -> HttpResponse:
     counts = context["shown"].counts
     found = []
     if counts.failed > 0:
-        sample = samples.draw(run, counts)
+        sample = samples.draw(run, counts, SAMPLED)
         after = cursor(request.GET.get("after", ""))
         found = blame.groups(run, sample, after=after, limit=PER_PAGE + 1)
     context["groups"] = [show(group) for group in found[:PER_PAGE]]

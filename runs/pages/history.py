@@ -23,13 +23,14 @@ from runs.wording import tasks
 PER_PAGE = 50
 ICONS = {
     "pause": "paused", "resume": "active", "cancel": "cancelled", "expire": "timeout",
-    "restart": "restart", "undo": "undo", "policy": "policy", "append": "plus",
-    "release": "active",
+    "cancel-tasks": "cancelled", "restart": "restart", "undo": "undo", "policy": "policy",
+    "append": "plus", "release": "active",
 }  # fmt: skip
 VERBS = {
     "pause": "paused the run",
     "resume": "resumed the run",
     "cancel": "cancelled {tasks}",
+    "cancel-tasks": "cancelled {tasks}",
     "expire": "cancelled {tasks}: the run's time was up",
     "restart": "restarted {tasks}",
     "undo": "took a restart of {tasks} back",
@@ -96,7 +97,7 @@ def note(row: dict[str, Any]) -> str:
             f"{BY_FIELD[name].api if name in BY_FIELD else name}: {before} → {after}"
             for name, (before, after) in changed.items()
         )
-    if row["what"] != "restart":
+    if row["what"] not in ("restart", "cancel-tasks"):
         return ""
     parts = [str(one) for one in selection_words(row["details__selection"] or {})]
     return ", ".join((["from 0"] if row["details__all"] else []) + parts)

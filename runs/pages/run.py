@@ -45,7 +45,7 @@ class Outlook:
 
 def outlook(run: Run, counts: Counts, found: list[Minute]) -> Outlook:
     """Put it together: at most three queries beside the minutes, none of them for a fresh run."""
-    sample = samples.draw(run, counts) if run.started else []
+    sample = samples.draw(run, counts, together=samples.NEIGHBOURS) if run.started else []
     known = estimates.durations(sample)
     crew = estimates.workers(run, counts)
     over = counts.over or run.started is None

@@ -124,7 +124,7 @@ class ShownRun:
         """Where the run stands, for a screen reader: changes every ten percent, not every poll."""
         tens = int(self.percent // 10 * 10)
         failed = f", {tasks(self.counts.failed)} failed" if self.counts.failed else ""
-        return f"{self.run.title}: {self.state}, {tens} percent completed{failed}."
+        return f"{self.run.title}: {self.state}, mean progress {tens} percent{failed}."
 
 
 def show_runs(runs: list[Run]) -> list[ShownRun]:

@@ -80,9 +80,10 @@ def cells(request: HttpRequest, uuid: str) -> HttpResponseBase:
     if wish.by != "age" and request.headers.get("If-None-Match") == tag:
         response: HttpResponseBase = HttpResponse(status=304)
     else:
-        values, kind = kind_of(run, kept.counts if kept else Counts(), wish.by)
+        counts = kept.counts if kept else Counts()
+        values, kind = kind_of(run, counts, wish.by)
         shown = maps.picture(run, kind, wish.first, wish.last, values, wish.columns)
-        response = stream(request, chain([head(shown)], maps.paint(run, shown)))
+        response = stream(request, chain([head(shown)], maps.paint(run, shown, counts)))
     response.headers["ETag"] = tag
     response.headers["Cache-Control"] = "private, no-cache"
     patch_vary_headers(response, ["Accept-Encoding", "Cookie"])

@@ -9,24 +9,39 @@ const MINUTE = 60;
 // Seconds between two ticks: nothing here is told to the second, so that no two are the same minute.
 const STEPS = [1, 2, 5, 10, 15, 30, 60, 120, 180, 360, 720, 1440].map((minutes) => minutes * MINUTE);
 
-function read(id) {
-  const rows = [...(document.getElementById(id)?.rows ?? [])];
-  const number = (row, place) => Number(row.cells[place].textContent);
+// Times are told in the farm's zone, as in all words of the page, and not in the browser's.
+const timeZone = document.documentElement.dataset.zone;
+const teller = (options) => new Intl.DateTimeFormat("en-GB", { timeZone, hourCycle: "h23", ...options });
+const HOUR = teller({ hour: "2-digit", minute: "2-digit" });
+const DAY = teller({ day: "numeric", month: "short" });
+const WHOLE = teller({ day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", timeZoneName: "short" });
+const date = (seconds) => new Date(seconds * 1000);
+
+// The hour, and the day where one begins.
+function clock(seconds) {
+  const hour = HOUR.format(date(seconds));
+  return hour === "00:00" ? DAY.format(date(seconds)) : hour;
+}
+
+const step = (times) => (times.length > 1 ? times[1] - times[0] : MINUTE);
+
+function read(place) {
+  const rows = [...(document.getElementById(place.dataset.plot)?.rows ?? [])];
+  const number = (row, cell) => Number(row.cells[cell].textContent);
   const data = [
     rows.map((row) => Number(row.dataset.at)),
     rows.map((row) => number(row, 1) + number(row, 2)),
     rows.map((row) => number(row, 1)),
   ];
+  // Before the first one: what is to come is not shown.
   while (rows.length && data[0].length < LEAST) {
-    const next = data[0].at(-1) + step(data[0]);
-    data.forEach((column, place) => column.push(place ? null : next));
+    const before = data[0][0] - step(data[0]);
+    data.forEach((column, index) => column.unshift(index ? null : before));
   }
   return data;
 }
 
-const step = (times) => (times.length > 1 ? times[1] - times[0] : MINUTE);
-
-function options(place, data) {
+function options(place) {
   const axis = { stroke: colour("soft"), grid: { stroke: colour("line"), width: 1 }, ticks: { show: false } };
   const bars = uPlot.paths.bars({ size: [0.86, Infinity], align: 1 });
   const series = (name) => ({ fill: colour(name), stroke: colour(name), width: 0, paths: bars, points: { show: false } });
@@ -35,58 +50,37 @@ function options(place, data) {
     height: HEIGHT,
     legend: { show: false },
     cursor: { drag: { x: false, y: false }, y: false, points: { show: false } },
+    tzDate: (seconds) => uPlot.tzDate(date(seconds), timeZone),
     scales: { x: { range: (plot, least, most) => [least, most + step(plot.data[0])] }, y: { range: (_, __, most) => [0, Math.max(most * 1.08, 1)] } },
     axes: [{ ...axis, size: 26, grid: { show: false }, incrs: STEPS, values: (_, ticks) => ticks.map(clock) }, { ...axis, size: 46, values: (_, ticks) => ticks.map((tick) => (Number.isInteger(tick) ? tick.toLocaleString("en") : "")) }],
     series: [{}, series("failed"), series("done")],
-    hooks: { setCursor: [(plot) => tell(place, plot)] },
+    hooks: { setCursor: [(plot) => tell(place.querySelector(".plot-words"), plot)] },
   };
 }
 
-// The hour, and the day where one begins.
-function clock(seconds) {
-  const at = new Date(seconds * 1000);
-  if (at.getHours() + at.getMinutes() === 0) return at.toLocaleDateString([], { day: "numeric", month: "short" });
-  return at.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
-}
-
-function tell(place, plot) {
-  const at = plot.cursor.idx;
-  const words = place.querySelector(".plot-words");
-  words.hidden = (plot.data[1][at] ?? null) === null;
+function tell(words, { data: [times, all, done], cursor: { idx } }) {
+  words.hidden = (all[idx] ?? null) === null;
   if (words.hidden) return;
-  const [times, all, done] = plot.data;
-  const failed = all[at] - done[at];
-  words.textContent = `${clock(times[at])} · ${done[at]} done${failed ? ` · ${failed} failed` : ""}`;
+  const failed = all[idx] - done[idx];
+  words.textContent = `${WHOLE.format(date(times[idx]))} · ${done[idx]} done${failed ? ` · ${failed} failed` : ""}`;
 }
-
-function draw(place) {
-  const data = read(place.dataset.plot);
-  place.hidden = data[0].length === 0;
-  place.plot?.destroy();
-  if (place.hidden) return;
-  place.plot = new uPlot(options(place, data), data, place);
-}
-
-const found = () => [...document.querySelectorAll("[data-plot]")];
 
 function begin(place) {
-  const words = document.createElement("p");
-  words.className = "plot-words";
-  words.hidden = true;
-  place.append(words);
-  draw(place);
+  place.insertAdjacentHTML("beforeend", '<p class="plot-words" hidden></p>');
   new ResizeObserver(() => place.plot?.setSize({ width: place.clientWidth, height: HEIGHT })).observe(place);
 }
 
-const again = () => found().forEach(draw);
-found().forEach(begin);
-document.addEventListener("live:shown", () => {
-  for (const place of found()) {
-    if (!place.querySelector(".plot-words")) begin(place);
-    const data = read(place.dataset.plot);
-    if (JSON.stringify(data) === JSON.stringify(place.plot?.data)) continue;
-    if (place.plot && data[0].length) place.plot.setData(data);
-    else draw(place);
-  }
-});
-whenColoursChange(again);
+function draw(place, afresh) {
+  if (!place.firstChild) begin(place);
+  const data = read(place);
+  if (!afresh && JSON.stringify(data) === JSON.stringify(place.plot?.data)) return;
+  place.hidden = data[0].length === 0;
+  if (!afresh && place.plot && !place.hidden) return place.plot.setData(data);
+  place.plot?.destroy();
+  place.plot = place.hidden ? null : new uPlot(options(place), data, place);
+}
+
+const drawAll = (afresh) => document.querySelectorAll("[data-plot]").forEach((place) => draw(place, afresh));
+document.addEventListener("live:shown", () => drawAll(false));
+whenColoursChange(() => drawAll(true));
+drawAll(true);

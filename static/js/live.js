@@ -105,7 +105,8 @@ function failed(error) {
   failures += 1;
   say("away", "no answer");
   if (failures > 1 || error.name !== "TimeoutError") {
-    warn(`The server does not answer. This is how things stood at ${lastGood.toLocaleTimeString()}.`, true);
+    const at = lastGood.toLocaleTimeString("en-GB", { timeZone: document.documentElement.dataset.zone, timeZoneName: "short" });
+    warn(`The server does not answer. This is how things stood at ${at}.`, true);
   }
 }
 

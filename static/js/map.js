@@ -5,7 +5,7 @@ import { colour, whenColoursChange } from "./colours.js";
 
 const LARGEST = 22; // pixels of a cell
 const TALLEST = 520;
-const PALETTES = { state: ["done", "waiting", "computing", "cancelled", "failed"], host: "kind" };
+const STATES = ["done", "waiting", "computing", "cancelled", "failed"]; // by their code
 
 const canvas = document.querySelector("[data-map]");
 const paper = canvas.getContext("2d");
@@ -33,35 +33,23 @@ async function load() {
   const response = await fetch(canvas.dataset.map, { cache: "no-cache", credentials: "same-origin" });
   if (!response.ok) throw new Error(`HTTP ${response.status}`);
   const reader = response.body.getReader();
-  let begun = null; // bytes of the head, until its line is whole
-  let place = 0;
-  for (let part = await reader.read(); !part.done; part = await reader.read()) {
-    let bytes = part.value;
-    if (place === 0 && begun !== true) {
-      bytes = begun ? join(begun, bytes) : bytes;
-      const line = bytes.indexOf(10);
-      if (line < 0) {
-        begun = bytes;
-        continue;
-      }
-      open(JSON.parse(new TextDecoder().decode(bytes.subarray(0, line))));
-      bytes = bytes.subarray(line + 1);
-      begun = true;
-    }
-    bytes = bytes.subarray(0, cells.length - place);
+  let part = { value: new Uint8Array(0) };
+  let line = -1; // where the head ends, which is a line of JSON
+  while (line < 0 && !part.done) {
+    const before = part.value;
+    part = await reader.read();
+    part.value = new Uint8Array([...before, ...(part.value ?? [])]);
+    line = part.value.indexOf(10);
+  }
+  open(JSON.parse(new TextDecoder().decode(part.value.subarray(0, line))));
+  part.value = part.value.subarray(line + 1);
+  for (let place = 0; !part.done; part = await reader.read()) {
+    const bytes = part.value.subarray(0, cells.length - place);
     cells.set(bytes, place);
-    paint(place, place + bytes.length);
-    place += bytes.length;
+    paint(place, (place += bytes.length));
     got = Math.max(got, place);
     show();
   }
-}
-
-function join(one, other) {
-  const both = new Uint8Array(one.length + other.length);
-  both.set(one);
-  both.set(other, one.length);
-  return both;
 }
 
 function open(told) {
@@ -75,9 +63,10 @@ function open(told) {
 
 // --- What is painted --------------------------------------------------------------------------
 function learnColours() {
-  const by = PALETTES[canvas.dataset.by] ?? "step";
-  const names = Array.isArray(by) ? by : head.legend.map((_, code) => (by === "kind" && code === 0 ? "waiting" : `${by}-${code}`));
-  colours = names.map((name) => colour(name).match(/\d+/g).slice(0, 3).map(Number));
+  const by = canvas.dataset.by;
+  const kind = by === "host" ? "kind" : "step";
+  const names = by === "state" ? STATES : head.legend.map((_, code) => (by === "host" && code === 0 ? "waiting" : `${kind}-${code}`));
+  colours = names.map((name) => new Uint32Array(Uint8Array.of(...colour(name).match(/\d+/g).slice(0, 3), 255).buffer)[0]);
 }
 
 function layOut() {
@@ -105,10 +94,8 @@ function paint(from, to) {
   const brush = whole.getContext("2d");
   const image = brush.createImageData(columns, last - first + 1);
   const end = Math.min((last + 1) * columns, Math.max(got, to));
-  for (let cell = first * columns; cell < end; cell++) {
-    const ink = colours[cells[cell] - 48];
-    if (ink) image.data.set([...ink, 255], (cell - first * columns) * 4);
-  }
+  const pixels = new Uint32Array(image.data.buffer);
+  for (let cell = first * columns; cell < end; cell++) pixels[cell - first * columns] = colours[cells[cell] - 48];
   brush.putImageData(image, 0, first);
 }
 
@@ -126,67 +113,53 @@ function draw() {
   paper.clearRect(0, 0, width(), height());
   paper.imageSmoothingEnabled = scale < 1;
   paper.drawImage(whole, x, y, columns * scale, whole.height * scale);
-  if (scale >= 6) drawGaps(scale, x, y);
-  if (anchor >= 0) drawChosen(scale, x, y);
-  if (cursor >= 0) outline(cursor, cursor, scale, x, y, colour("focus"));
+  if (scale >= 6) drawGaps(view);
+  if (anchor >= 0) drawChosen(view);
+  if (cursor < 0) return;
+  paper.strokeStyle = colour("focus");
+  paper.lineWidth = 2;
+  paper.strokeRect((cursor % columns) * scale + x, Math.floor(cursor / columns) * scale + y, scale, scale);
 }
 
-function drawGaps(scale, x, y) {
-  paper.strokeStyle = colour("card");
-  paper.lineWidth = scale >= 12 ? 2 : 1;
-  paper.beginPath();
-  for (let column = Math.floor(-x / scale); column * scale + x < width(); column++) {
-    paper.moveTo(column * scale + x, 0);
-    paper.lineTo(column * scale + x, height());
-  }
-  for (let row = Math.floor(-y / scale); row * scale + y < height(); row++) {
-    paper.moveTo(0, row * scale + y);
-    paper.lineTo(width(), row * scale + y);
-  }
-  paper.stroke();
+function drawGaps({ scale, x, y }) {
+  paper.fillStyle = colour("card");
+  const wide = scale >= 12 ? 2 : 1;
+  const first = (offset) => offset - Math.floor(offset / scale) * scale - wide / 2;
+  for (let at = first(x); at < width(); at += scale) paper.fillRect(at, 0, wide, height());
+  for (let at = first(y); at < height(); at += scale) paper.fillRect(0, at, width(), wide);
 }
 
-function drawChosen(scale, x, y) {
+function drawChosen({ scale, x, y }) {
   const [first, last] = range();
   paper.fillStyle = colour("focus");
   paper.globalAlpha = 0.35;
   for (let row = Math.floor(first / columns); row <= Math.floor(last / columns); row++) {
-    const from = Math.max(first, row * columns) - row * columns;
-    const to = Math.min(last, (row + 1) * columns - 1) - row * columns;
-    paper.fillRect(from * scale + x, row * scale + y, (to - from + 1) * scale, scale);
+    const from = Math.max(first - row * columns, 0);
+    const to = Math.min(last - row * columns + 1, columns);
+    paper.fillRect(from * scale + x, row * scale + y, (to - from) * scale, scale);
   }
   paper.globalAlpha = 1;
-}
-
-function outline(first, last, scale, x, y, ink) {
-  paper.strokeStyle = ink;
-  paper.lineWidth = 2;
-  const row = Math.floor(first / columns);
-  paper.strokeRect((first - row * columns) * scale + x, row * scale + y, (last - first + 1) * scale, scale);
 }
 
 // --- What is said -----------------------------------------------------------------------------
 const range = () => [Math.min(anchor, end), Math.max(anchor, end)];
 const numbers = (first, last) => [head.first + first * head.per, Math.min(head.first + (last + 1) * head.per - 1, head.last)];
 
+const tidy = (number) => number.toLocaleString("en");
+
 function tell(cell) {
   if (cell < 0) return;
   const [first, last] = numbers(cell, cell);
   const what = cell < got ? head.legend[cells[cell] - 48] : "not here yet";
-  const name = first === last ? `Task ${first.toLocaleString("en")}` : `Tasks ${first.toLocaleString("en")} to ${last.toLocaleString("en")}`;
-  words.textContent = `${name}: ${what}`;
+  words.textContent = `${first === last ? `Task ${tidy(first)}` : `Tasks ${tidy(first)} to ${tidy(last)}`}: ${what}`;
 }
 
 function choose(from, to) {
   anchor = from;
   end = to;
-  if (from < 0) {
-    chosen.value = "";
-  } else {
-    const [first, last] = numbers(...range());
-    chosen.value = first === last ? `${first}` : `${first}-${last}`;
-    words.textContent = `${(last - first + 1).toLocaleString("en")} tasks selected, from ${first.toLocaleString("en")} to ${last.toLocaleString("en")}`;
-  }
+  const [first, last] = from < 0 ? [] : numbers(...range());
+  chosen.value = from < 0 ? "" : first === last ? `${first}` : `${first}-${last}`;
+  if (from >= 0) words.textContent = `${tidy(last - first + 1)} tasks selected, from ${tidy(first)} to ${tidy(last)}`;
   show();
 }
 
@@ -224,6 +197,7 @@ const visit = (cell) => location.assign(`${canvas.dataset.lead}tasks?from=${numb
 let drag = null;
 canvas.addEventListener("pointerdown", (event) => {
   const cell = cellAt(event);
+  choose(-1, -1);
   if (event.button !== 0 || cell < 0) return;
   canvas.setPointerCapture(event.pointerId);
   drag = { cell, pans: event.shiftKey };
@@ -241,7 +215,6 @@ canvas.addEventListener("pointerup", () => {
   if (drag && !drag.pans && end < 0) choose(drag.cell, drag.cell);
   drag = null;
 });
-canvas.addEventListener("pointerdown", () => choose(-1, -1));
 canvas.addEventListener("dblclick", (event) => cellAt(event) >= 0 && visit(cellAt(event)));
 canvas.addEventListener("wheel", (event) => {
   const zoomed = view.scale > fit * 1.001;

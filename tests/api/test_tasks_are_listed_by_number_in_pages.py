@@ -3,10 +3,11 @@
 import pytest
 from django.contrib.auth.models import User
 from django.db import connection
+from django.db.models.functions import Now
 from rest_framework.test import APIClient
 
 from runs import reports
-from runs.models import Run
+from runs.models import Run, Task
 from runs.states import TaskState
 from tests import factories
 from tests.api.shape import assert_refused
@@ -107,3 +108,21 @@ def test_the_few_failed_of_many_are_read_from_their_index(alice: User) -> None:
     plan = tasks[:100].explain()
     assert "task_in_state" in plan, plan
     assert "Sort" not in plan, plan
+
+
+@pytest.mark.postgresql
+@pytest.mark.django_db(transaction=True)
+def test_waiting_tasks_behind_many_others_are_read_from_their_index(alice: User) -> None:
+    run = factories.run(alice, 20_000)
+    done = Task.objects.filter(run=run, number__lt=15_000)
+    done.update(state=TaskState.DONE, percent=100, attempt=1, started=Now())
+    with connection.cursor() as cursor:
+        cursor.execute("VACUUM ANALYZE runs_task")
+        for statement in (reports.WAITING, reports.WAITING_BACKWARDS):
+            asked = [run.id, 0, reports.LAST, 50]
+            cursor.execute(f"EXPLAIN {statement}", [*asked, *asked, 50])
+            plan = "\n".join(row[0] for row in cursor.fetchall())
+            # Those in backoff may be found by their own index; nothing walks over the others.
+            assert plan.count("using task_in_state") + plan.count("using task_backoff") == 2, plan
+    found = reports.tasks_page(run, state=TaskState.WAITING, limit=3)
+    assert [task.number for task in found] == [15_000, 15_001, 15_002]

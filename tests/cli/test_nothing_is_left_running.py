@@ -25,6 +25,16 @@ Start = Callable[..., "subprocess.Popen[str]"]
 STUBBORN = "trap '' TERM; sleep 1000 & echo $! $$ > pids_$TASKFARM_TASK.part; mv pids_$TASKFARM_TASK.part pids_$TASKFARM_TASK; wait; sleep 1000"  # noqa: E501
 """A command that heeds nothing but SIGKILL, nor does its child."""
 
+OWN = """\
+import subprocess
+from taskfarmer.runners import Runner
+
+class Own(Runner):
+    def run(self, taskid, command, logfh):
+        return subprocess.call(command, shell=True)
+"""
+"""A runner of somebody's own, which the farmer forks."""
+
 
 class Relay(Proxy):
     """Passes calls on to a server, and their answers until it stalls."""
@@ -52,6 +62,14 @@ def running(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
     except OSError:
         return False
+
+
+def children(pid: int) -> list[int]:
+    return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def command_line(pid: int) -> bytes:
+    return Path(f"/proc/{pid}/cmdline").read_bytes()
 
 
 def both_begun() -> bool:
@@ -243,4 +261,96 @@ def test_what_was_ignored_from_the_start_stays_ignored(farm: Farm) -> None:
         farmer.send_signal(signal.SIGHUP)
         Path("go").touch()
         assert farmer.wait(60) == 0
+    assert counts(run) == {"done": 1}
+
+
+class Closed(Relay):
+    """Passes all calls on but the one with which a worker registers."""
+
+    def __init__(self, port: int, silent: bool) -> None:
+        super().__init__(port)
+        self.silent, self.asked = silent, threading.Event()
+
+    def forward(self, call: Any, body: bytes) -> Answer:
+        """Bring a call to the server, if it is open for it."""
+        if not call.path.endswith("/worker"):
+            return super().forward(call, body)
+        self.asked.set()
+        if self.silent:
+            self.ended.wait(30)
+        return Answer(503, [], b"")
+
+
+@pytest.mark.once
+@pytest.mark.parametrize("silent", [False, True], ids=["away", "silent"])
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGUSR1, 75), (signal.SIGTERM, 143), (signal.SIGINT, 130)]
+)
+def test_a_signal_waits_for_no_server_at_which_to_register(
+    start: Start, farm: Farm, farm_server: Server, number: int, code: int, silent: bool
+) -> None:
+    run = farm.create_run(inputs=["touch begun"])
+    relay = Closed(farm_server.port, silent)
+    user = {"TASKFARM_USER": "alice", "TASKFARM_PASSWORD": factories.PASSWORD}
+    with relay.listening():
+        farmer = start("work", run.uuid, env={**os.environ, **user, "TASKFARM_URL": relay.url})
+        assert relay.asked.wait(60)
+        farmer.send_signal(number)
+        _, err = farmer.communicate(timeout=20)  # it would have tried for an hour
+        relay.ended.set()
+    assert farmer.returncode == code, err
+    assert f"it got {signal.Signals(number).name}" in err
+    assert "Traceback" not in err
+    assert counts(run) == {"waiting": 1}
+
+
+def test_a_farmer_that_is_killed_takes_its_commands_with_it(start: Start, farm: Farm) -> None:
+    """With the whole of its own group, so that its guard must not be in it."""
+    Path("own.py").write_text(OWN)
+    Path("runners.ini").write_text("[own]\nRunner = own.Own\n")
+    run = farm.create_run(inputs=[STUBBORN, STUBBORN])
+    for runner in ("default", "own"):
+        words = ("work", run.uuid, "--proc", 2, "--grace", 0.5, "--runner", runner)
+        path = {**os.environ, "PYTHONPATH": os.getcwd()}
+        farmer = start(*words, start_new_session=True, env=path)
+        until(both_begun)
+        os.killpg(farmer.pid, signal.SIGKILL)
+        assert farmer.wait(60) == -signal.SIGKILL
+        until(lambda: not alive("pids_0") + alive("pids_1"))
+        Path("pids_0").unlink()
+        Path("pids_1").unlink()
+        run.restart()
+
+
+@pytest.mark.once
+def test_a_command_that_was_just_being_started_is_found(here: Path) -> None:
+    """A process is killed while it waits for the new one to become another program."""
+    script = (
+        "import os, signal\n"
+        "from taskfarm_worker.commands.guard import Guard\n"
+        "guard = Guard(2, 'abc', 0.5)\n"
+        "guard.starting(2, 7, 1)\n"
+        "names = {'TASKFARM_WORKER': 'abc', 'TASKFARM_TASK': '7', 'TASKFARM_ATTEMPT': '1'}\n"
+        f"words = ['sh', '-c', {STUBBORN!r}]\n"
+        "pid = os.posix_spawn('/bin/sh', words, {**os.environ, **names}, setpgroup=0)\n"
+        "while not os.path.exists('pids_7'):\n"
+        "    pass\n"
+        "os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    assert subprocess.run([sys.executable, "-c", script]).returncode == -signal.SIGKILL
+    until(lambda: not alive("pids_7"))
+
+
+def test_the_guard_of_a_farmer_ends_with_it_and_not_before(start: Start, farm: Farm) -> None:
+    run = farm.create_run(inputs=["touch begun; while [ ! -e go ]; do sleep 0.05; done"])
+    farmer = start("work", run.uuid, "--proc", 2)
+    until(Path("begun").exists)
+    guard = [pid for pid in children(farmer.pid) if b"taskfarm" in command_line(pid)]
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1):
+        os.kill(guard[0], number)
+    assert running(guard[0])
+    Path("go").touch()
+    _, err = farmer.communicate(timeout=60)
+    assert farmer.returncode == 0, err
+    assert not running(guard[0])
     assert counts(run) == {"done": 1}

@@ -2,7 +2,9 @@
 
 import os
 import signal
+import socket
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -50,3 +52,21 @@ def test_a_pod_knows_its_job_and_node() -> None:
         "KUBERNETES_JOB": "metadata.labels['batch.kubernetes.io/job-name']",
         "KUBERNETES_NODE": "spec.nodeName",
     }
+
+
+@pytest.mark.once
+def test_a_pod_that_has_not_reached_its_farm_yet_ends_at_once() -> None:
+    """The first process of a container gets only the signals that it handles."""
+    unshared = ["unshare", "--map-root-user", "--pid", "--fork"]
+    if subprocess.run([*unshared, "true"], capture_output=True).returncode:
+        pytest.skip("unshare is not permitted here")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        secret = {"TASKFARM_URL": url, "TASKFARM_USER": "alice", "TASKFARM_PASSWORD": "secret"}
+        words = [*unshared, sys.executable, "-m", "taskfarm_worker", "work", "da8eb1c1"]
+        with subprocess.Popen(words, env={**os.environ, **secret}) as pod:
+            call, _ = silent.accept()
+            with call:
+                first = Path(f"/proc/{pod.pid}/task/{pod.pid}/children").read_text()
+                os.kill(int(first), signal.SIGTERM)
+                assert pod.wait(20) == 143

@@ -47,14 +47,14 @@ def manage(farm_server: Server) -> Callable[..., str]:
 
 
 @pytest.fixture
-def done_once(run: Run, manage: Callable[..., str]) -> Callable[[], None]:
+def done_once(run: Run, manage: Callable[..., str]) -> Callable[..., None]:
     """Whether every task was done exactly once, by the farm's word and by the commands' own."""
 
-    def check() -> None:
+    def check(*others: str) -> None:
         assert counts(run) == {"done": TASKS}
         ends = [(row["task"], row["outcome"]) for row in run.attempts()]
         assert Counter(task for task, how in ends if how == "done") == Counter(range(TASKS))
-        assert {how for _, how in ends} <= {"done", "released"}
+        assert {how for _, how in ends} <= {"done", "released", *others}
         assert sorted(numbers("ended")) == list(range(TASKS))
         assert "0 repaired" in manage("checktallies", run.uuid)  # else its exit code is 1
 
@@ -179,6 +179,23 @@ def test_a_node_goes_down_and_its_job_starts_again(
     begun(slurm, 15)
     finish(slurm, job)
     done_once()
+
+
+@pytest.mark.once
+def test_a_job_of_several_nodes_goes_on_without_one_that_goes_down(
+    slurm: Slurm, run: Run, script: Script, done_once: Callable[..., None]
+) -> None:
+    job = slurm.submit(script(run.uuid, "--nodes", 2, "--proc", 3))
+    begun(slurm, 6)
+    slurm.call("scontrol", "update", "nodename=two", "state=down", "reason=test")
+    try:
+        # A farmer on a node that is gone says nothing: the farm misses it after half a minute.
+        until(lambda: counts(run) == {"computing": 3, "waiting": TASKS - 3}, 120)
+        assert slurm.states(job) == {job: "RUNNING"}
+        finish(slurm, job)
+    finally:
+        slurm.call("scontrol", "update", "nodename=two", "state=resume")
+    done_once("lost")
 
 
 @pytest.mark.once

@@ -13,7 +13,7 @@ from django.contrib.auth.models import User
 from django.db.models.functions import Now
 from rest_framework.test import APIClient
 
-from runs import inputs, queue, restarts, tallies
+from runs import failures, inputs, queue, restarts, tallies
 from runs.attempts import essence, fingerprint
 from runs.models import Run, RunEvent, TaskInput, Worker
 from runs.states import Outcome, TaskState
@@ -140,6 +140,24 @@ def test_failures_are_grouped_by_their_error(alice: User, api: APIClient, exchan
     answer = api.post(f"/api/runs/{run.uuid.hex}/restart", body, format="json")
     assert answer.json() == {"tasks": 2}
     assert tallies.read(run.id).failed == 1
+
+
+@pytest.mark.parametrize("errors", [1, 9])
+def test_groups_cost_three_queries_however_many_there_are(
+    alice: User, errors: int, django_assert_num_queries: Any
+) -> None:
+    run, kinds = factories.run(alice, 40), "abcdefghi"
+    for host in ("n1", "n2"):
+        claims = queue.claim(run=run, worker=factories.worker(alice, hostname=host), want=errors)
+        for place, claim in enumerate(claims):
+            error = f"{kinds[place]}Error"
+            queue.report_outcome(run=run, number=claim.number, outcome=Outcome.FAILED, error=error)
+    with django_assert_num_queries(3):
+        found = failures.groups(run.id)
+    assert sorted(one.essence for one in found) == [f"{kind}Error" for kind in kinds[:errors]]
+    for one in found:
+        assert (one.count, one.hosts, one.error) == (2, {"n1": 1, "n2": 1}, one.essence)
+        assert one.task >= errors  # the latest
 
 
 @pytest.mark.parametrize(

@@ -117,8 +117,48 @@ def test_the_page_of_the_api_has_the_systems_colours_and_a_way_back(farm, open_t
     for _ in range(1 if dark else 2):  # from the system's to light, and on to dark
         page.locator("[data-theme-toggle]").click()
     assert paper() == ("rgb(246, 247, 245)" if dark else "rgb(17, 20, 18)")
-    page.locator(".top").get_by_role("link", name="Runs").click()
-    page.wait_for_url("**/account/login/?next=/runs/")
+    page.locator(".top").get_by_role("link", name="Log in").click()
+    page.wait_for_url("**/account/login/")
+
+
+def test_the_page_of_the_api_has_the_header_of_all_pages(farm, tab):
+    def header(path):
+        tab.open(path)
+        top = tab.page.locator(".top")
+        tab.page.locator("[data-theme-toggle]").wait_for()
+        links = [one.get_attribute("href") for one in top.locator("a").all()]
+        box = top.bounding_box()
+        return (
+            links,
+            top.inner_text().replace("\nlive", ""),
+            (box["x"], box["width"], box["height"]),
+        )
+
+    assert header("/api/docs/") == header("/account/")
+    tab.page.goto(f"{tab.server.url}/api/docs/")
+    tab.page.locator(".top .menu summary").click()
+    tab.page.get_by_role("button", name="Log out").click()
+    tab.page.wait_for_url("**/account/login/")
+
+
+def test_a_table_that_is_cut_shows_that_it_scrolls(farm, open_tab):
+    tab = open_tab(viewport={"width": 390, "height": 800})
+    tab.log_in()
+    tab.open(farm["CryoSat-2 tiles"] + "workers")
+    table = tab.page.locator(".table").first
+    assert table.evaluate("one => one.scrollWidth > one.clientWidth")
+    # What hides the shade scrolls with the table, the shade does not.
+    attachments = table.evaluate("one => getComputedStyle(one).backgroundAttachment")
+    assert attachments.split(", ")[:4] == ["local", "local", "scroll", "scroll"]
+
+
+def test_the_admin_has_the_colours_of_the_farm(farm, open_tab):
+    for look, header in (("light", "rgb(25, 32, 27)"), ("dark", "rgb(25, 29, 26)")):
+        tab = open_tab(color_scheme=look)
+        tab.log_in()
+        tab.open("/admin/")
+        found = "getComputedStyle(document.getElementById('header')).backgroundColor"
+        assert tab.page.evaluate(found) == header
 
 
 def test_copy_copies_what_is_shown(farm, open_tab):

@@ -18,14 +18,19 @@ DRAWN = "new Promise((done) => requestAnimationFrame(() => requestAnimationFrame
 # Of the first bar and of its stretch: the widths in pixels.
 WIDTHS = """() => {
   const plot = document.getElementById("plot").plot;
-  const [first, next] = plot.data[0];
-  const stretch = plot.valToPos(next, "x", true) - plot.valToPos(first, "x", true);
-  const ink = plot.ctx.getImageData(plot.bbox.left, plot.bbox.top + plot.bbox.height - 4,
+  const times = plot.data[0].filter((_, place) => plot.data[1][place] !== null);
+  const from = plot.valToPos(times[0], "x", true);
+  const last = plot.scales.x.max;
+  const stretch = plot.valToPos(times[1] ?? last, "x", true) - from;
+  const ink = plot.ctx.getImageData(from, plot.bbox.top + plot.bbox.height - 4,
                                     plot.bbox.width, 1).data;
   let bar = 0;
-  while (ink[4 * bar + 3] > 200) bar += 1;
+  let gap = 0;
+  while (ink[4 * gap + 3] <= 200 && gap < 3) gap += 1;
+  while (ink[4 * (gap + bar) + 3] > 200) bar += 1;
   return [bar, stretch];
 }"""
+TIMES = """[...document.getElementById("chart-rows").rows].map((row) => row.cells[0].textContent)"""
 
 
 def run_of_minutes(minutes: int) -> Run:
@@ -63,3 +68,26 @@ def test_a_bar_is_as_wide_as_its_minute(tab):
     for minutes in (1, 2, 25):
         bar, stretch = opened(tab, run_of_minutes(minutes)).evaluate(WIDTHS)
         assert 0.7 * stretch < bar < stretch
+
+
+def test_the_axis_is_in_the_zone_of_the_words_wherever_the_browser_is(open_tab):
+    tab = open_tab(timezone_id="Asia/Kathmandu")
+    tab.log_in()
+    page = opened(tab, run_of_minutes(25))
+    told = {moment[11:16] for moment in page.evaluate(TIMES)}
+    assert {label for label in page.evaluate(LABELS) if ":" in label} <= told
+    page.locator("#plot .u-over").hover()
+    words = page.locator(".plot-words")
+    words.wait_for()
+    assert words.inner_text().split(", ")[1][:5] in told
+    assert "UTC" in words.inner_text()
+
+
+@pytest.mark.parametrize("minutes", [1, 3])
+def test_the_axis_of_a_young_run_ends_with_this_minute(tab, minutes):
+    page = opened(tab, run_of_minutes(minutes))
+    end = page.evaluate("document.getElementById('plot').plot.scales.x.max")
+    assert end <= timezone.now().timestamp() + 60
+    shown = page.evaluate("document.getElementById('plot').plot.data[1]")
+    assert len(shown) == 5
+    assert shown[-1] is not None

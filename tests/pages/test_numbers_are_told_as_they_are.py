@@ -5,7 +5,9 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from runs.models import Tally
+from runs import queue, restarts
+from runs.models import Run, Tally, Throughput
+from runs.states import Outcome
 from runs.tallies import MILLION
 from runs.wording import percentage
 from tests import factories
@@ -110,3 +112,62 @@ def test_a_run_that_finished_with_failures_says_so_wherever_it_is_shown(alice, v
     factories.advance(run, factories.worker(alice), failed=1)
     for path in ("/runs/", f"/runs/{run.uuid.hex}/"):
         assert "with failures" in client.get(path).content.decode()
+
+
+def test_the_mean_progress_is_not_taken_for_the_share_that_is_done(alice, visit, api):
+    run = factories.run(alice, 4, name="tiles")
+    worker = factories.worker(alice)
+    factories.advance(run, worker, done=3)
+    (claim,) = queue.claim(run=run, worker=worker)
+    queue.report_progress(run=run, number=claim.number, percent=98)
+    queue.report_outcome(run=run, number=claim.number, outcome=Outcome.FAILED, error="boom")
+    assert api.get(f"/api/runs/{run.uuid.hex}").json()["percentDone"] == 99.5
+    page = visit(alice).get(f"/runs/{run.uuid.hex}/").content.decode()
+    assert '99.5<span> %</span> <span class="percent-word">mean progress</span>' in page
+    assert '<span class="tile-share">75.0 %</span>' in page
+    assert (
+        '<span class="percent-word">progress</span>' in visit(alice).get("/runs/").content.decode()
+    )
+
+
+def test_a_time_per_task_says_whether_it_is_the_median_or_the_mean(alice, visit):
+    run = factories.run(alice, 4)
+    factories.advance(run, factories.worker(alice), done=3)
+    client = visit(alice)
+    assert "Median time per task" in client.get(f"/runs/{run.uuid.hex}/").content.decode()
+    assert "Mean time" in client.get(f"/runs/{run.uuid.hex}/workers").content.decode()
+
+
+def elapsed_of(client, run):
+    page = " ".join(client.get(f"/runs/{run.uuid.hex}/").content.decode().split())
+    return page.partition("<dt>Elapsed</dt><dd>")[2].partition("<")[0]
+
+
+def test_a_restart_that_is_taken_back_leaves_the_elapsed_time_as_it_was(alice, visit):
+    run = factories.run(alice, 6)
+    factories.advance(run, factories.worker(alice), done=3, failed=3)
+    ended = timezone.now() - timedelta(minutes=50)
+    Run.objects.filter(pk=run.pk).update(started=ended - timedelta(minutes=20))
+    Tally.objects.filter(run=run).update(updated=ended)
+    Throughput.objects.filter(run=run).update(minute=ended.replace(second=0, microsecond=0))
+    run.refresh_from_db()
+    client = visit(alice)
+    assert elapsed_of(client, run) == "20 min"
+    restarts.restart(run=run, by="alice")
+    assert elapsed_of(client, run).startswith("1 h 10")
+    restarts.undo(run=run, event=run.events.get(), by="alice")
+    assert elapsed_of(client, run) == "20 min"
+    factories.check_books(run)
+
+
+def test_a_restart_of_which_something_was_done_stays_in_the_elapsed_time(alice, visit):
+    run = factories.run(alice, 6)
+    factories.advance(run, factories.worker(alice), done=3, failed=3)
+    ended = timezone.now() - timedelta(minutes=50)
+    Run.objects.filter(pk=run.pk).update(started=ended - timedelta(minutes=20))
+    Tally.objects.filter(run=run).update(updated=ended)
+    run.refresh_from_db()
+    restarts.restart(run=run, by="alice")
+    factories.advance(run, factories.worker(alice), done=1)
+    restarts.undo(run=run, event=run.events.get(), by="alice")
+    assert elapsed_of(visit(alice), run).startswith("1 h 10")

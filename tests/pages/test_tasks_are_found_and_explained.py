@@ -60,7 +60,7 @@ def test_tasks_are_found_by_their_error(alice, run, visit):
 
 
 def test_a_page_looks_through_a_bounded_part_and_says_so(alice, visit, monkeypatch):
-    monkeypatch.setattr(finding, "WINDOW", 4)
+    monkeypatch.setattr(finding, "WINDOWS", (4,))
     monkeypatch.setattr(task_list, "PER_PAGE", 2)
     run = factories.run(alice, 12)
     factories.advance(run, factories.worker(alice, hostname="n1"), done=1)
@@ -134,3 +134,53 @@ def test_a_task_shows_its_input_and_is_cancelled_alone(alice, visit, answer):
     answer(client, lead + "cancel?tasks=1")
     assert Task.objects.get(run=run, number=1).get_state_display() == "cancelled"
     assert Run.objects.get().state == "active"
+
+
+def test_a_task_that_was_called_off_tells_by_whom_and_why(alice, visit, answer):
+    run = factories.run(alice, 12, name="tiles")
+    factories.advance(run, factories.worker(alice), computing=2)
+    client, lead = visit(alice), f"/runs/{run.uuid.hex}/"
+    answer(client, f"{lead}cancel?tasks=1-4", why="no data there")
+    answer(client, f"{lead}cancel?tasks=6", why="too dark")
+    answer(client, f"{lead}cancel?tasks=6")  # there is nothing left of it
+    answer(client, f"{lead}cancel?host=n001", why="a bad disk")
+    answer(client, f"{lead}cancel", why="enough")
+    told = {number: text_of(client.get(f"{lead}tasks/{number}")) for number in (1, 3, 6, 0, 9)}
+    for number, why in {
+        1: "no data there", 3: "no data there", 6: "too dark", 0: "a bad disk", 9: "enough",
+    }.items():  # fmt: skip
+        assert re.search(
+            rf"Cancelled: called off since [-0-9: ]+ UTC by alice: {why}", told[number]
+        )
+    history = text_of(client.get(f"{lead}history"))
+    for words in ("cancelled 4 tasks", "tasks 1-4", "cancelled 1 task", "on n001"):
+        assert words in history
+    assert history.count("too dark") == 1
+    assert "cancel-tasks" not in history
+
+
+@pytest.mark.once
+@pytest.mark.parametrize(
+    ("ranges", "first", "count", "found"),
+    [
+        (((0, 9),), 0, 100, ((0, 9),)),
+        (((0, 9), (20, 29)), 5, 7, ((5, 9), (20, 21))),
+        (((0, 9), (20, 29)), 15, 3, ((20, 22),)),
+        (((0, 9),), 10, 3, ((0, 9),)),
+        ((), 0, 3, ()),
+    ],
+)
+def test_a_window_asks_for_the_next_numbers_alone(ranges, first, count, found):
+    assert finding.following_of(ranges, first, count) == found
+
+
+def test_a_page_is_filled_from_wider_and_wider_windows(alice, visit, monkeypatch):
+    monkeypatch.setattr(finding, "WINDOWS", (2, 4, 100))
+    monkeypatch.setattr(task_list, "PER_PAGE", 3)
+    run = factories.run(alice, 20)
+    for host, count in (("n1", 1), ("n2", 4), ("n1", 1), ("n2", 6), ("n1", 3)):
+        factories.advance(run, factories.worker(alice, hostname=host), done=count)
+    for query in ("host=n1", "host=n1&state=done", "host=n1&state=done&tasks=0-19"):
+        page = visit(alice).get(f"/runs/{run.uuid.hex}/tasks?{query}")
+        assert numbers(page) == [0, 5, 12], query
+        assert "from=13" in text_of(page)

@@ -4,8 +4,12 @@ import gzip
 import json
 
 import pytest
+from django.utils import timezone
 
+from runs import layers
 from runs import map as maps
+from runs.models import Task
+from runs.tallies import Counts
 from tests import factories
 
 
@@ -122,3 +126,27 @@ def test_a_grid_is_drawn_as_one(alice, run, visit):
 )  # fmt: skip
 def test_a_large_grid_keeps_whole_rows_or_is_none(columns, least, found):
     assert maps.divide(columns, least) == found
+
+
+@pytest.mark.parametrize(
+    "states",
+    ["", "D", "W", "DDWWW", "FDDCWDXDWWCW", "WWDWW", "XXXX", "DBDBWB", "CCWWWWWD", "FFDDXX"],
+)
+@pytest.mark.parametrize("per", [1, 3])
+@pytest.mark.parametrize("part", [(0, 99), (2, 7)])
+def test_reading_little_paints_the_same_as_reading_all(alice, states, per, part, monkeypatch):
+    run = factories.run(alice, len(states))
+    codes = {"W": 0, "C": 1, "D": 2, "F": 3, "X": 4, "B": 0}
+    for number, letter in enumerate(states):
+        Task.objects.filter(run=run, number=number).update(
+            state=codes[letter], attempt=1, started=timezone.now(), not_before=letter == "B",
+            percent=100 if letter == "D" else 7,
+        )  # fmt: skip
+    monkeypatch.setattr(maps, "MOST_CELLS", -(-len(states) // per) or 1)
+    shown = maps.picture(run, maps.KINDS["state"], *part)
+    scanned = b"".join(maps.scan(run, shown)) if states else b""
+    assert b"".join(maps.paint(run, shown, Counts())) == scanned
+    too_many = layers.FEW + 1
+    assert b"".join(maps.paint(run, shown, Counts(failed=too_many))) == scanned
+    monkeypatch.setattr(layers, "FEW", 0)
+    assert b"".join(maps.paint(run, shown, Counts())) == scanned

@@ -6,7 +6,7 @@ import pytest
 from django.utils import timezone
 
 from runs import hosts, queue, sweep
-from runs.models import Worker
+from runs.models import Attempt, Worker
 from runs.samples import Sampled
 from runs.states import Outcome
 from tests import factories
@@ -160,12 +160,62 @@ def test_they_cost_few_queries(alice, visit, count, django_assert_num_queries):
         factories.advance(run, worker, done=1, failed=1, computing=1)
     client = visit(alice)
     # 1 session, 2 user, 3 run, 4 tallies, 5 in flight, 6 sample, 7 who computes, 8 those workers,
-    # 9 how many
-    with django_assert_num_queries(9):
+    # 9 how many, 10 how busy they were
+    with django_assert_num_queries(10):
         client.get(f"/runs/{run.uuid.hex}/workers")
-    # 1 session, 2 user, 3 workers, 4 what they hold
-    with django_assert_num_queries(4):
-        client.get("/workers/")
+    # 1 session, 2 user, 3 workers, 4 what they hold, 5 how busy they were
     with django_assert_num_queries(5):
+        client.get("/workers/")
+    with django_assert_num_queries(6):
         client.get(f"/workers/{worker.uuid.hex}")
     assert queue.claim(run=run, worker=worker)
+
+
+def worked(worker, run, *spans):
+    """Let attempts of a worker have lasted from one second to another."""
+    begin = timezone.now() - timedelta(hours=1)
+    ended = list(Attempt.objects.filter(run=run, worker=worker).order_by("number"))
+    for attempt, (start, end) in zip(ended, spans, strict=True):
+        attempt.started = begin + timedelta(seconds=start)
+        attempt.ended = begin + timedelta(seconds=end)
+        attempt.save()
+
+
+def test_workers_and_hosts_tell_how_busy_they_were(alice, visit):
+    run = factories.run(alice, 20)
+    steady, idle, once = (factories.worker(alice, hostname=name) for name in ("n1", "n2", "n3"))
+    factories.advance(run, steady, done=2, failed=1, computing=1)
+    factories.advance(run, idle, done=2, computing=1)
+    factories.advance(run, once, done=1, computing=1)
+    worked(steady, run, (0, 10), (10, 30), (25, 40))  # the last was fetched ahead
+    worked(idle, run, (0, 10), (90, 100))
+    worked(once, run, (0, 10))
+    client = visit(alice)
+    page = text_of(client.get(f"/runs/{run.uuid.hex}/workers"))
+    hosts, _, workers = page.partition('id="workers"')
+    for part in (hosts, workers, text_of(client.get("/workers/"))):
+        assert part.count('<td class="num">100 %</td>') == 1
+        assert part.count('<td class="num">20.0 %</td>') == 1
+    page = text_of(client.get(f"/workers/{steady.uuid.hex}"))
+    assert "2 done, 1 ended badly" in page
+    assert "<dt>Mean time per task</dt><dd>15 s" in page
+    assert "<dt>Busy</dt><dd>100 %" in page
+    assert "<dt>Busy</dt>" not in text_of(client.get(f"/workers/{once.uuid.hex}"))
+
+
+def test_many_hosts_are_paged_those_that_fail_alone_first(alice, visit, monkeypatch):
+    from runs.pages import workers as page_of_workers
+
+    monkeypatch.setattr(page_of_workers, "HOSTS_PER_PAGE", 2)
+    run = factories.run(alice, 60)
+    for place in range(4):
+        worker = factories.worker(alice, hostname=f"n{place}")
+        factories.advance(run, worker, done=10 if place < 3 else 1, failed=5 * (place == 3))
+    client, path = visit(alice), f"/runs/{run.uuid.hex}/workers"
+    first, second = (text_of(client.get(path + query)) for query in ("", "?host=2"))
+    assert [name in first for name in (">n3<", ">n0<", ">n1<")] == [True, True, False]
+    assert 'id="hosts-after" href="?host=2"' in first
+    assert [name in second for name in (">n3<", ">n1<", ">n2<")] == [False, True, True]
+    assert "Hosts: 4" in second
+    assert 'id="hosts-after"' not in second
+    assert client.get(path + "?host=999").status_code == 200

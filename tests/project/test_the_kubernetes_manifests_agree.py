@@ -6,6 +6,7 @@ TriggerAuthentication and the metrics-api trigger take stands here, from KEDA's 
 """
 
 import copy
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -235,3 +236,15 @@ def test_keda_finds_the_number_that_it_scales_by(server: Server) -> None:
     assert asked.status_code == 200
     assert asked.json()[told["valueLocation"]] == 7
     assert requests.get(server.url + path, timeout=60).status_code == 401
+
+
+@pytest.mark.once
+def test_the_image_gets_what_the_client_is_built_from_and_nothing_else() -> None:
+    client = ROOT / "worker_client"
+    project = tomllib.loads((client / "pyproject.toml").read_text())
+    told = project["project"]
+    where = project["tool"]["setuptools"]["packages"]["find"]["where"]
+    lines = (FOLDER / "Dockerfile.dockerignore").read_text().splitlines()
+    kept = {line[1:] for line in lines if line.startswith("!")}
+    assert kept == {"pyproject.toml", told["readme"], *told["license-files"], *where}
+    assert {path for path in kept if not (client / path).exists()} == set()

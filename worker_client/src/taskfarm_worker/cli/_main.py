@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import sys
 from collections.abc import Sequence
+from types import FrameType
 
 from .._errors import TaskFarmError
 from ._context import ERROR, Context
@@ -28,6 +30,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     logging.basicConfig(format="taskfarm: %(message)s")
     args = parse(argv)
+    if os.getpid() == 1:  # of a container: the kernel keeps from it what it does not handle
+        signal.signal(signal.SIGTERM, _leave)
     try:
         code: int = args.do(Context(args))
         sys.stdout.flush()
@@ -41,6 +45,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("taskfarm: interrupted", file=sys.stderr)
         return 130
     return code
+
+
+def _leave(number: int, frame: FrameType | None) -> None:
+    """End as SIGTERM ends any other process."""
+    sys.exit(128 + number)
 
 
 if __name__ == "__main__":

@@ -94,13 +94,14 @@ def _exec(batch: Batch) -> list[str]:
 def _srun(batch: Batch) -> list[str]:
     return [
         "# A farmer on each node. Signals reach this script, which hands them on through srun: the",
-        "# farmers end their commands and give the tasks back.",
+        "# farmers end their commands and give the tasks back. When one of them ends badly, or its",
+        "# node fails, the others work on.",
         "forward() {",
         '    kill -s USR1 "$farmers"',
         '    wait "$farmers"',
         "    code=$?",
         "}",
-        f"srun --nodes={batch.nodes} --ntasks-per-node=1 --kill-on-bad-exit=0 \\",
+        f"srun --nodes={batch.nodes} --ntasks-per-node=1 --kill-on-bad-exit=0 --no-kill \\",
         f"    {shlex.join(batch.timed)} &",
         "farmers=$!",
         "trap forward USR1 TERM INT",

@@ -29,6 +29,7 @@ from .._session import ServerSession
 from .._work import Signals, Summary
 from . import child as children
 from .child import Child, Usage
+from .guard import Guard
 from .runners import BasicRunner, Runner
 from .spawner import HostError, Spawner
 from .templates import Template, command_of
@@ -81,6 +82,10 @@ class Job:
     verbose: bool = False
 
 
+class _Interrupted(BaseException):
+    """A signal has come while the farmer registers; like KeyboardInterrupt, not to be caught."""
+
+
 class Farmer:
     """Runs commands until there are no more, or somebody ends it.
 
@@ -113,6 +118,7 @@ class Farmer:
         self._ticked = self._start
         self._ends = False
         self._signals: list[int] = []
+        self._registering = False
         self._heard = Signals()
         self._wake_read, self._wake_write = os.pipe()
         for end in (self._wake_read, self._wake_write):
@@ -120,7 +126,8 @@ class Farmer:
         self._poll = select.poll()
         self._poll.register(self._wake_read, select.POLLIN)
         worker = uuid4().hex
-        self._spawner = Spawner(job.runner, job.workdir, job.run, worker, self._poll)
+        self._guard = Guard(job.proc, worker, job.grace)
+        self._spawner = Spawner(job.runner, job.workdir, job.run, worker, self._poll, self._guard)
         self.courier = Courier(
             job.server, job.run, worker, patience=job.patience, on_news=self._wake,
             time_left=None if self._deadline == math.inf else self._left,
@@ -144,15 +151,31 @@ class Farmer:
         """
         self.courier.free = self.job.proc
         with self._handling():
-            self.courier.register(self.job.server)
-            self.courier.start()
             try:
-                self._loop()
+                if self._register():
+                    self.courier.start()
+                    self._loop()
             finally:
                 self._end_all()
                 self._close()
                 self._on_tick(self, True)
         return self.summary
+
+    def _register(self) -> bool:
+        """Announce this farmer; a signal ends the wait for a server that is away.
+
+        Returns:
+            whether there is work to begin: no signal has come.
+        """
+        try:
+            self._registering = True
+            if not self._signals:
+                self.courier.register(self.job.server)
+            self._registering = False
+        except _Interrupted:
+            self._registering = False
+        self._obey()
+        return not self.stopped
 
     def _loop(self) -> None:
         while True:
@@ -308,6 +331,7 @@ class Farmer:
         finally:
             os.close(one.log)
         seconds = used.ended - one.began
+        self._guard.started(one.slot, 0)
         self._free.append(one.slot)
         self._ends = True
         self.courier.durations.note(seconds / self.job.proc)
@@ -389,6 +413,7 @@ class Farmer:
                 raise
         finally:
             self._spawner.close()
+            self._guard.close()
             os.close(self._wake_read)
             os.close(self._wake_write)
         self.summary.dropped += self.courier.stale
@@ -404,6 +429,9 @@ class Farmer:
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         self._signals.append(number)
         self.courier.hurry(again=self._heard.note(number))
+        if self._registering:  # nothing runs yet, and the call may be repeated for an hour
+            self._registering = False
+            raise _Interrupted
 
     @contextlib.contextmanager
     def _handling(self) -> Iterator[None]:

@@ -13,7 +13,12 @@ from .runners import Runner
 
 
 def fork(
-    runner: Runner, number: int, command: str, log: int, surroundings: dict[bytes, bytes]
+    runner: Runner,
+    number: int,
+    command: str,
+    log: int,
+    surroundings: dict[bytes, bytes],
+    lifeline: int,
 ) -> int:
     """Let a runner run a command in a new process, the leader of its own group.
 
@@ -23,6 +28,7 @@ def fork(
         command: what to run.
         log: where output goes; open.
         surroundings: the environment.
+        lifeline: what only the farmer may hold open: by its end others know of the farmer's.
 
     Returns:
         the pid.
@@ -37,6 +43,7 @@ def fork(
     code = 1
     try:
         os.setpgid(0, 0)
+        os.close(lifeline)
         _settle(runner, log, surroundings)
         with os.fdopen(os.dup(log), "w") as output:
             code = int(runner.run(number, command, output) or 0)

@@ -16,6 +16,7 @@ from .._courier import InHand
 from .._errors import TaskFarmError
 from .child import Child, written_progress
 from .foreign import fork
+from .guard import Guard
 from .order import LINE
 from .runners import CommandRunner, Launch, Runner
 from .workdir import Workdir
@@ -37,7 +38,13 @@ class Spawner:
     """Starts processes for a farmer."""
 
     def __init__(
-        self, runner: Runner, workdir: Workdir, run: str, worker: str, poll: select.poll
+        self,
+        runner: Runner,
+        workdir: Workdir,
+        run: str,
+        worker: str,
+        poll: select.poll,
+        guard: Guard,
     ) -> None:
         """Prepare.
 
@@ -47,10 +54,12 @@ class Spawner:
             run: UUID of the run.
             worker: UUID of the farmer.
             poll: where the pipes for progress are registered.
+            guard: ends what is started here when this process was killed.
         """
         self._runner = runner
         self._workdir = workdir
         self._poll = poll
+        self._guard = guard
         self._environment = dict(os.environb)
         self._environment.update({
             b"TASKFARM_RUN": run.encode(), b"TASKFARM_WORKER": worker.encode(),
@@ -80,16 +89,20 @@ class Spawner:
             TaskFarmError: the runner cannot start it.
         """
         log = self._open_log(*hand.key)
+        self._guard.starting(slot, *hand.key)
+        pid = 0
         try:
-            return self._start(hand, command, slot, log)
+            one = self._start(hand, command, slot, log)
+            pid = one.pid
         except OSError as error:
-            os.close(log)
             if error.errno in OURS:
                 raise HostError(f"no process can be started here: {error.strerror}.") from None
             raise
-        except BaseException:
-            os.close(log)
-            raise
+        finally:
+            self._guard.started(slot, pid)
+            if not pid:
+                os.close(log)
+        return one
 
     def hear(self, handle: int) -> tuple[int, float | None]:
         """Read what a command has told of its progress.
@@ -132,7 +145,7 @@ class Spawner:
             folder = launch.folder
             pid = self._spawn(launch, surroundings, log, slot)
         else:
-            pid = fork(self._runner, number, command, log, surroundings)
+            pid = fork(self._runner, number, command, log, surroundings, self._guard.handle)
         line = hand.input.get(LINE) if isinstance(hand.input, dict) else None
         return Child(hand.key, pid, command, log, slot, line, folder, began, wall)
 
