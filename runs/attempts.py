@@ -184,10 +184,11 @@ def count_ends(run_id: int, numbers: list[int], outcome: Outcome) -> Counter[int
     return Counter(dict(fetch(COUNT_ENDS, [run_id, outcome, as_list(numbers)])))
 
 
+# A cross join, which SQLite takes in this order: from each report to its attempt. Left to itself it
+# looks through all reports for each of the worker's attempts.
 REPEATED = """
-SELECT told.number, told.attempt, a.outcome FROM {records}
-JOIN runs_attempt AS a ON a.number = told.number AND a.attempt = told.attempt
-WHERE a.run_id = %s AND a.worker_id = %s
+SELECT told.number, told.attempt, a.outcome FROM {records} CROSS JOIN runs_attempt AS a
+WHERE a.run_id = %s AND a.number = told.number AND a.attempt = told.attempt AND a.worker_id = %s
 """
 
 

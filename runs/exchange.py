@@ -137,8 +137,10 @@ def work_on(run: Run, worker: Worker, wish: Wish, want: int, answer: Answer) -> 
         return
     if want > 0 and may_stop(run, told):
         work_on(run, worker, wish, 0, answer)
-        run.refresh_from_db(fields=["state"])
-        told = ()
+        state = Run.objects.filter(pk=run.pk).values_list("state", flat=True).first()
+        if state is None:  # deleted meanwhile
+            return
+        run.state, told = state, ()
     done = queue.exchange(run=run, worker=worker, reports=told, want=want)
     uuid = run.uuid.hex
     values = inputs.read(run, [one.number for one in done.claims])

@@ -7,14 +7,12 @@ are looked up once a second per process and run: a share need not be exact.
 
 import time
 from dataclasses import dataclass
-from statistics import median
+from statistics import fmean, median
 
-from django.db.models import Sum
-
-from runs import tallies
+from runs import samples, tallies
 from runs.dialect import database_now, fetch
-from runs.models import Run, Throughput
-from runs.states import RunState
+from runs.models import Run
+from runs.states import Outcome, RunState
 from runs.tallies import Counts
 
 FRESH = 1.0
@@ -23,6 +21,8 @@ CAPACITY = 256
 SOON, LATER, LATEST = 1.0, 10.0, 30.0
 """Seconds after which a worker asks again: while tasks compute that may come back; while the run
 is paused or closed for a while; and never later than that."""
+DRAWN = 128
+"""Numbers of a run whose attempts tell how long its tasks take."""
 IDLE = 10
 """Empty-handed answers per second of one process from which on idle workers are told to come more
 seldom: a thousand of them must not keep the farm from its work."""
@@ -102,7 +102,11 @@ def fits(run: Run, time_left: float | None) -> bool:
 
 
 def mean_seconds(run: Run) -> float:
-    """The mean duration of the run's attempts over its last thousand minutes of work."""
+    """The mean duration of a sample of the run's attempts that were done or failed; 0: of none.
+
+    Those that were lost, given back or ended by force say how long they were held, not how long a
+    task takes.
+    """
     seen = look(run)
     if seen.mean is None:
         seen.mean = _mean_seconds(run)
@@ -111,10 +115,9 @@ def mean_seconds(run: Run) -> float:
 
 def _mean_seconds(run: Run) -> float:
     """The same, from the database."""
-    minutes = Throughput.objects.filter(run=run).order_by("-minute")[:1000]
-    total = minutes.aggregate(seconds=Sum("seconds"), done=Sum("done"), failed=Sum("failed"))
-    ended = (total["done"] or 0) + (total["failed"] or 0)
-    return float(total["seconds"] or 0.0) / ended if ended else 0.0
+    drawn = samples.draw(run, look(run).counts, DRAWN)
+    ended = [one.seconds for one in drawn if one.outcome in (Outcome.DONE, Outcome.FAILED)]
+    return fmean(ended) if ended else 0.0
 
 
 # Of the tasks with the lowest numbers that are done: an index scan that ends early.

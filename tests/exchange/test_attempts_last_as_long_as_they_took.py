@@ -9,13 +9,17 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.db import connection
 from django.db.models import F, Sum
 from rest_framework.test import APIClient
 from taskfarm_worker import Farm, Task
 
-from runs.dialect import database_now
+from runs import restarts, sweep
+from runs.attempts import REPEATED
+from runs.dialect import as_records, database_now, spell
 from runs.models import Attempt, Run, Worker
 from runs.models import Task as Row
+from runs.selection import Selection
 from runs.states import Outcome, TaskState
 from tests import factories
 
@@ -181,3 +185,50 @@ def short(task: Task) -> object:
     if task.number % 10 == 3:
         raise ValueError("no")
     return task.number if task.number % 3 == 0 else None
+
+
+def test_what_was_held_but_never_begun_does_not_make_tasks_look_long(
+    alice: User, exchange: Call
+) -> None:
+    run = factories.run(alice, 400)
+    keeper, doer = factories.worker(alice, "n002"), factories.worker(alice, "n003")
+    exchange(run, by=keeper, want=100)
+    handed = exchange(run, by=doer, want=5)["tasks"]
+    run.tasks.filter(state=TaskState.COMPUTING).update(
+        started=F("started") - timedelta(seconds=600)
+    )
+    exchange(run, by=doer, done=[[one["task"], 1, 0.1, 0] for one in handed])
+    sweep.sign_off(keeper)
+    answer = exchange(run, want=5, timeLeft=30)
+    assert len(answer["tasks"]) == 5
+    assert answer["finished"] is False
+
+
+def test_an_undone_restart_gives_tasks_their_times_and_workers_back(
+    held: Run, worker: Worker, exchange: Call
+) -> None:
+    exchange(held, done=[[0, 1, 0.25, 3], [1, 1, 0.5, 2]], reports=[
+        {"task": 2, "attempt": 1, "status": "failed", "error": "E", "took": 4, "ago": 1}
+    ])  # fmt: skip
+    fields = ("number", "state", "started", "updated", "worker_id", "percent")
+    before = list(held.tasks.filter(number__lt=3).order_by("number").values_list(*fields))
+    ended = dict(held.attempts.values_list("number", "ended"))
+    states = (TaskState.DONE, TaskState.FAILED)
+    restarts.restart(run=held, selection=Selection(states=states), by="alice")
+    restarts.undo(run=held, event=held.events.latest("id"), by="alice")
+    after = list(held.tasks.filter(number__lt=3).order_by("number").values_list(*fields))
+    for one, other in zip(before, after, strict=True):
+        assert (one[0], one[1], one[4], one[5]) == (other[0], other[1], other[4], other[5])
+        assert other[3] == ended[other[0]]
+        assert abs(one[2] - other[2]) <= NEARLY
+    factories.check_books(held)
+
+
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="of SQLite's planner")
+def test_a_repetition_costs_by_its_reports_not_by_what_the_worker_has_done() -> None:
+    rows = [{"number": 1, "attempt": 1}]
+    statement, value = as_records(REPEATED, "told", {"number": "int", "attempt": "int"}, rows)
+    with connection.cursor() as cursor:
+        cursor.execute("EXPLAIN QUERY PLAN " + spell(statement, "sqlite"), [value, 1, 1])
+        plan = "\n".join(str(row) for row in cursor.fetchall())
+    assert "run_id=? AND number=? AND attempt=?" in plan

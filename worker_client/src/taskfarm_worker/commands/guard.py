@@ -14,6 +14,8 @@ import os
 import signal
 import time
 
+from .._errors import TaskFarmError
+
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1)
 """What ends a farmer in good order; its guard ends with it, not before."""
 
@@ -37,15 +39,23 @@ class Guard:
             places: how many commands run at a time.
             worker: UUID of the farmer, as its commands have it in their environment.
             grace: seconds from SIGTERM to SIGKILL.
+
+        Raises:
+            TaskFarmError: there can be no further process.
         """
         self._table = memoryview(mmap.mmap(-1, 24 * (places + 1))).cast("q")
         watched, self.handle = os.pipe()
         before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
-        self._pid = os.fork()
-        if not self._pid:
-            _live(watched, self._table, worker, grace)
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-        os.close(watched)
+        try:
+            self._pid = os.fork()
+            if not self._pid:
+                _live(watched, self._table, worker, grace)
+        except OSError as error:
+            why = f"no process can be started here: {error.strerror}."
+            raise TaskFarmError(why) from None
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+            os.close(watched)
 
     def starting(self, place: int, task: int, attempt: int) -> None:
         """Note that a command is about to be started.
