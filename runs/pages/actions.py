@@ -245,7 +245,7 @@ def ask(request: HttpRequest, run: Run, action: Action, selection: Selection) ->
 
 
 def undoable(parts: dict[TaskState, Touched]) -> bool:
-    """Whether a restart of these can be taken back: of one task, or of computing ones, it cannot."""
+    """Whether a restart of these can be taken back: one of a single task cannot."""
     some = any(parts[state].count for state in restarts.UNDOABLE if state in parts)
     return some and counting.total(parts).count > 1
 
