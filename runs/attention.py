@@ -1,9 +1,11 @@
-"""Which runs need somebody's attention, and why: from counts alone, without a query."""
+"""Which runs need somebody's attention, and why: from counts, and from what their policies did."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from runs.models import Run
+from runs import events
+from runs.models import Run, RunEvent
 from runs.reports import Progress
 from runs.states import RunState
 
@@ -13,6 +15,8 @@ LEFT = timedelta(seconds=60)
 """Workers with short tasks hold none for a moment, every now and then."""
 LATELY = timedelta(days=7)
 """A run that is over for longer than that has had its attention."""
+
+STOPS = {RunState.PAUSED: "paused", RunState.CANCELLED: "cancelled"}
 
 
 @dataclass(frozen=True)
@@ -24,9 +28,30 @@ class Need:
     words: str
 
 
-def need_of(run: Run, progress: Progress, now: datetime) -> Need | None:
-    """What somebody should look at; None where all goes its way."""
+def stopped(runs: Iterable[Run]) -> dict[int, RunEvent]:
+    """The events by which policies paused or cancelled runs, by run: none where a person did it.
+
+    One query for all of them, and none where no run is paused or cancelled.
+    """
+    held = [run.id for run in runs if run.state in STOPS]
+    found = events.latest_of(held, "pause", "cancel", "expire") if held else {}
+    return {run: event for run, event in found.items() if event.who == events.POLICY}
+
+
+def need_of(
+    run: Run, progress: Progress, now: datetime, stop: RunEvent | None = None
+) -> Need | None:
+    """What somebody should look at; None where all goes its way.
+
+    Args:
+        run: which.
+        progress: where it stands.
+        now: the time.
+        stop: how its policy has paused or cancelled it, if it has; see ``stopped``.
+    """
     counts, moved = progress.counts, progress.last_movement
+    if stop is not None and (need := _need_of_stopped(run, progress, now, stop)):
+        return need
     if run.state == RunState.CANCELLED:
         return None
     if counts.failed and not progress.over:
@@ -41,3 +66,14 @@ def need_of(run: Run, progress: Progress, now: datetime) -> Need | None:
     if counts.failed and progress.over and moved and now - moved < LATELY:
         return Need(3, "failed", f"finished with {counts.failed:,} failed")
     return None
+
+
+def _need_of_stopped(run: Run, progress: Progress, now: datetime, stop: RunEvent) -> Need | None:
+    """A pause lasts until somebody ends it; a cancelled run is forgotten after a while."""
+    cancelled = run.state == RunState.CANCELLED
+    if now - stop.at >= LATELY if cancelled else progress.over:
+        return None
+    code = "failed" if progress.counts.failed else "stopped"
+    return Need(
+        1 if cancelled else 0, code, f"its policy has {STOPS[RunState(run.state)]} it: {stop.why}"
+    )

@@ -154,7 +154,9 @@ def undo(*, run: Run, event: RunEvent, by: str) -> int:
         raise StateConflict("This cannot be undone: only a restart of more than one task can.")
     fresh = RunEvent.objects.filter(pk=event.pk, undone=None, at__gt=Now() - UNDO_FOR)
     if not fresh.exists():
-        raise StateConflict("This cannot be undone any more: ten minutes have passed, or it is.")
+        raise StateConflict(
+            "This cannot be undone any more: it is undone already, or ten minutes have passed."
+        )
     count = sum(
         _undo_piece(run, piece, state, event)
         for state in UNDOABLE

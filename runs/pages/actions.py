@@ -238,9 +238,16 @@ def ask(request: HttpRequest, run: Run, action: Action, selection: Selection) ->
         "selection": selecting.words(selection),
         "touched": number_of(counting.total(parts)),
         "parts": [(state.label, one) for state, one in parts.items() if one.count],
+        "undoable": action in (RESTART, RESTART_ALL) and undoable(parts),
         "back": back(request),
     }
     return page(request, "runs/confirm.html", context)
+
+
+def undoable(parts: dict[TaskState, Touched]) -> bool:
+    """Whether a restart of these can be taken back: one of a single task cannot."""
+    some = any(parts[state].count for state in restarts.UNDOABLE if state in parts)
+    return some and counting.total(parts).count > 1
 
 
 def answer(

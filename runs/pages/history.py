@@ -38,6 +38,10 @@ VERBS = {
     "append": "added {tasks}",
     "release": "released all tasks after the canaries",
 }
+NOTHING_UNDONE = (
+    "Nothing was undone: each of the restarted tasks has moved since, or was computing or waiting "
+    "before."
+)
 NOT_ALL = ("id", "at", "who", "what", "why", "tasks", "undone")
 
 
@@ -148,7 +152,9 @@ def undo(request: HttpRequest, uuid: str, event: int) -> HttpResponseBase:
     except StateConflict as refusal:
         messages.error(request, refusal.detail)
     else:
-        messages.success(
-            request, f"Undone: {tasks(count)} {'is' if count == 1 else 'are'} as before."
-        )
+        if count:
+            are = "is" if count == 1 else "are"
+            messages.success(request, f"Undone: {tasks(count)} {are} as before.")
+        else:
+            messages.warning(request, NOTHING_UNDONE)
     return redirect("run", uuid=run.uuid.hex)

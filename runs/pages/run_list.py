@@ -94,10 +94,11 @@ class Attention:
 def needs(shown: list[ShownRun]) -> list[Attention]:
     """The runs that need attention, the most urgent first."""
     now = timezone.now()
+    stops = attention.stopped(one.run for one in shown)
     found = [
         Attention(one, need)
         for one in shown
-        if (need := attention.need_of(one.run, one.progress, now)) is not None
+        if (need := attention.need_of(one.run, one.progress, now, stops.get(one.run.id)))
     ]
     return sorted(found, key=lambda one: one.need.rank)
 

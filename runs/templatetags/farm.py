@@ -50,8 +50,9 @@ def pretty(text: str) -> str:
 
 
 @register.filter
-def short(seconds: float) -> str:
+def short(duration: timedelta | float) -> str:
     """A duration as for a task: ``40 ms``, ``2.5 s``, ``3 min 20 s``."""
+    seconds = duration.total_seconds() if isinstance(duration, timedelta) else duration
     if seconds < 1:
         return f"{seconds * 1000:.0f} ms"
     return f"{seconds:.1f} s" if seconds < 10 else span(seconds)

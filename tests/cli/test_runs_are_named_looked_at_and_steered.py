@@ -126,6 +126,28 @@ def test_an_undo_is_promised_where_there_is_one(taskfarm: Call, tiles: Run) -> N
     assert taskfarm("restart", tiles.uuid, "--tasks", "3").out == "0 tasks waiting again\n"
 
 
+def test_a_state_is_named_by_status_or_by_state(taskfarm: Call, tiles: Run) -> None:
+    for word in ("--status", "--state"):
+        assert taskfarm("tasks", tiles.uuid, "-q", word, "failed").out == "1\n2\n"
+        assert tiles.uuid in taskfarm("ls", word, "active", "-q").out
+        assert tiles.uuid not in taskfarm("ls", word, "paused", "-q").out
+        assert taskfarm("restart", tiles.uuid, word, "failed", word, "cancelled", "-q").out == "2\n"
+        assert taskfarm("undo", tiles.uuid, "-q").out == "2\n"
+
+
+def test_an_undo_that_is_refused_says_why_in_a_sentence(taskfarm: Call, farm: Farm) -> None:
+    run = farm.create_run(2)
+    said = taskfarm("undo", run.uuid)
+    assert (said.code, "<Run" in said.err) == (1, False)
+    assert f"Run {run.uuid} was not restarted: there is nothing to undo." in said.err
+    run.cancel()
+    run.restart()
+    run.undo()
+    refused = taskfarm("undo", run.uuid)
+    assert refused.code == 1
+    assert "it is undone already, or ten minutes have passed." in refused.err
+
+
 def test_restarts_by_selection_and_their_undo(taskfarm: Call, tiles: Run) -> None:
     sea = next(g for g in tiles.failure_groups() if "sea" in g["essence"])
     assert taskfarm("restart", tiles.uuid, "--error", sea["fingerprint"], "-q").out == "1\n"

@@ -153,6 +153,32 @@ def test_after_ten_minutes_no_undo_is_offered_and_none_is_done(alice, run, visit
     assert "cannot be undone any more" in text_of(client.get(response.url))
 
 
+def test_an_undo_is_promised_for_more_than_one_task_only(alice, run, visit):
+    client, lead = visit(alice), f"/runs/{run.uuid.hex}/"
+    promise = "It can be undone for ten minutes."
+    failed = min(run.tasks.filter(state=TaskState.FAILED).values_list("number", flat=True))
+    assert promise in text_of(client.get(lead + "restart?state=failed"))
+    assert promise in text_of(client.get(lead + "restart-all"))
+    for one in (f"restart?tasks={failed}", "restart?state=computing", "cancel"):
+        assert promise not in text_of(client.get(lead + one))
+
+
+def test_an_undo_of_tasks_that_have_moved_says_that_nothing_was_undone(alice, run, visit, answer):
+    client, lead = visit(alice), f"/runs/{run.uuid.hex}/"
+    answer(client, lead + "restart?state=failed")
+    event = RunEvent.objects.get()
+    waiting = run.tasks.filter(state=TaskState.WAITING).count()
+    factories.advance(run, factories.worker(alice, pid=2), done=waiting)
+    before = states(run)
+    token = client.cookies["csrftoken"].value
+    response = client.post(f"{lead}history/{event.pk}/undo", {"csrfmiddlewaretoken": token})
+    page = text_of(client.get(response.url))
+    assert "Nothing was undone: each of the restarted tasks has moved since" in page
+    assert "is-warning" in page
+    assert "0 tasks are as before" not in page
+    assert states(run) == before
+
+
 def test_somebody_else_undoes_nothing(alice, bob, run, visit, answer):
     answer(visit(alice), f"/runs/{run.uuid.hex}/restart?state=failed")
     path = f"/runs/{run.uuid.hex}/history/{RunEvent.objects.get().pk}/undo"

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from runs import attention, reports
+from runs import attention, reports, steering
 from runs.models import Run, RunEvent, Tally
 from runs.pages import many
 from tests import factories
@@ -36,7 +36,8 @@ def choose(*runs):
 
 def need(run, **later):
     now = timezone.now() + timedelta(**later)
-    found = attention.need_of(run, reports.progress(run), now)
+    stop = attention.stopped([run]).get(run.id)
+    found = attention.need_of(run, reports.progress(run), now, stop)
     return found and (found.rank, found.code)
 
 
@@ -61,6 +62,47 @@ def test_a_finished_run_with_failures_is_forgotten_after_a_week(alice):
     factories.advance(run, factories.worker(alice), failed=1)
     assert need(run) == (3, "failed")
     assert need(run, days=8) is None
+
+
+def failing(alice, **policy):
+    """A run of ten tasks, two of which have failed."""
+    run = factories.run(alice, 10, **policy)
+    factories.advance(run, factories.worker(alice, hostname=run.name), failed=2)
+    steering.enforce_policy(run, failed=True)
+    run.refresh_from_db()
+    return run
+
+
+def test_what_a_policy_has_stopped_needs_attention(alice, visit):
+    paused = failing(alice, name="paused", fail_count=2)
+    cancelled = failing(alice, name="cancelled", fail_count=2, fail_now=True)
+    canaries = failing(alice, name="canaries", canary_tasks=2)
+    assert [run.state for run in (paused, cancelled, canaries)] == ["paused", "cancelled", "paused"]
+    assert [need(run) for run in (paused, cancelled)] == [(0, "failed"), (1, "failed")]
+    assert (need(cancelled, days=8), need(paused, days=8)) == (None, (0, "failed"))
+    page = text_of(visit(alice).get("/runs/"))
+    assert "its policy has paused it: 2 tasks failed" in page
+    assert "its policy has cancelled it: 2 tasks failed" in page
+    assert "its policy has paused it: only 0 of 2 canaries succeeded" in page
+
+
+def test_what_ran_out_of_time_needs_attention_and_leads_to_its_history(alice, visit):
+    run = factories.run(alice, 3, expire_at=timezone.now() + timedelta(hours=1))
+    Run.objects.update(expire_at=timezone.now() - timedelta(hours=1))
+    assert steering.expire_runs() == 1
+    run.refresh_from_db()
+    assert need(run) == (1, "stopped")
+    page = text_of(visit(alice).get("/runs/"))
+    assert "its policy has cancelled it: its time was up at" in page
+    assert f'class="next" href="/runs/{run.uuid.hex}/history"' in page
+
+
+def test_what_a_person_has_stopped_needs_none_whatever_its_policy_did_before(alice):
+    run = failing(alice, fail_count=2)
+    steering.resume(run=run, who="alice")
+    factories.advance(run, factories.worker(alice), done=1)
+    steering.cancel(run=run, who="alice")
+    assert need(run) is None
 
 
 def test_the_list_begins_with_what_needs_attention(alice, runs, visit):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from runs import pace, rates, reports, restarts
+from runs import pace, rates, reports, restarts, steering
 from runs.models import Run
 from tests import factories
 
@@ -26,6 +26,18 @@ def test_the_list_of_runs(alice, visit, runs, django_assert_num_queries):
     chosen = "&".join(f"run={run.uuid.hex}" for run in Run.objects.all())
     with django_assert_num_queries(5):
         client.get(f"/runs/actions/pause?{chosen}")
+
+
+@pytest.mark.parametrize("runs", [1, 25])
+def test_the_list_of_runs_that_policies_have_stopped(alice, visit, runs, django_assert_num_queries):
+    for number in range(runs):
+        run = factories.run(alice, 9, name=f"run {number}", fail_count=1, fail_now=number % 2 > 0)
+        factories.advance(run, factories.worker(alice, pid=number + 1), failed=1)
+        steering.enforce_policy(run, failed=True)
+    client = visit(alice)
+    # 1 session, 2 user, 3 runs with owner and group, 4 tallies of all, 5 who stopped all of them
+    with django_assert_num_queries(5):
+        client.get("/runs/")
 
 
 @pytest.mark.parametrize("size", [20, 2000])

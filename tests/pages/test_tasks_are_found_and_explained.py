@@ -1,13 +1,15 @@
 """The list of tasks by selection, and the page of one: why it stands where it does, its input."""
 
 import re
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from runs import appending, finding, lifecycle, queue, steering
-from runs.models import Run, Task
+from runs.models import Attempt, Run, Task
 from runs.pages import task_list
 from runs.states import Outcome
+from runs.templatetags.farm import exact
 from tests import factories
 
 
@@ -121,6 +123,17 @@ def test_a_failed_task_tells_its_own_error_in_full(alice, visit, error, told):
         page = text_of(visit(alice).get(f"/runs/{run.uuid.hex}/tasks/0"))
         assert f"Failed after {times}: {told}." in page
         lifecycle.requeue_one(run=run, number=0, by="alice")
+
+
+@pytest.mark.parametrize(("took", "shown"), [(0.2, "200 ms"), (2.5, "2.5 s"), (200, "3 min 20 s")])
+def test_an_attempt_tells_how_long_it_took_and_from_when_to_when(alice, visit, took, shown):
+    run = factories.run(alice, 1)
+    factories.advance(run, factories.worker(alice), done=1)
+    ended = datetime(2026, 3, 1, 12, tzinfo=UTC)
+    Attempt.objects.update(started=ended - timedelta(seconds=took), ended=ended)
+    page = text_of(visit(alice).get(f"/runs/{run.uuid.hex}/tasks/0"))
+    started = exact(ended - timedelta(seconds=took))
+    assert f"{shown} · {started} to {exact(ended)} · ended" in page
 
 
 def test_a_task_shows_its_input_and_is_cancelled_alone(alice, visit, answer):

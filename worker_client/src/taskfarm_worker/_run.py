@@ -387,7 +387,7 @@ class Run:
         """
         last = next((event for event in self.events() if event["what"] == "restart"), None)
         if last is None:
-            raise ConflictError(f"{self!r} has not been restarted, so there is nothing to undo.")
+            raise ConflictError(f"Run {self.uuid} was not restarted: there is nothing to undo.")
         call = Call("POST", f"runs/{self.uuid}/events/{last['id']}/undo", slow=True)
         return int(member(self._server.call(call), "tasks"))
 

@@ -220,7 +220,7 @@ def _looking(commands: Commands) -> None:
     ls = add(commands, "ls", _look.ls)
     ls.add_argument("--name", help="only names with this in it")
     ls.add_argument("--namespace", help="only of this namespace")
-    ls.add_argument("--state", choices=RUN_STATES, help="only in this state")
+    ls.add_argument("--state", "--status", choices=RUN_STATES, help="only in this state")
     ls.add_argument("--limit", type=int, default=20, metavar="N", help="the last N; 20 by default")
     ls.add_argument("--all", action="store_true", help="all of them")
     status = _on_run(commands, "status", _look.status)
@@ -241,7 +241,7 @@ def _looking(commands: Commands) -> None:
 
 def _tasks(commands: Commands) -> None:
     tasks = _on_run(commands, "tasks", _look.tasks)
-    tasks.add_argument("--status", choices=STATES, help="only in this state")
+    tasks.add_argument("--status", "--state", choices=STATES, help="only in this state")
     tasks.add_argument("--limit", type=int, default=1000, metavar="N", help="1000 by default")
     logs = _on_run(commands, "logs", _look.logs)
     logs.add_argument("task", type=int, metavar="TASK", help="its number")
@@ -254,7 +254,9 @@ def _tasks(commands: Commands) -> None:
 def _steering(commands: Commands) -> None:
     restart = _on_run(commands, "restart", _steer.restart)
     restart.add_argument("--all", action="store_true", help="all tasks, from 0 %%; else unfinished")
-    restart.add_argument("--status", action="append", choices=STATES, help="only in these states")
+    restart.add_argument(
+        "--status", "--state", action="append", choices=STATES, help="only in these states"
+    )
     restart.add_argument("--tasks", metavar="RANGES", help="only these, such as 0-99,200")
     restart.add_argument("--error", type=int, metavar="NUMBER", help="only with this error")
     restart.add_argument("--host", help="only those that ran there")
