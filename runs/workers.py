@@ -49,7 +49,8 @@ def register(
         raise WorkerExists(uuid.hex) from None
 
 
-SEEN = "UPDATE runs_worker SET last_seen = {now}, gone = NULL WHERE id = %s"
+# Waits for no disk: whoever is heard of now is heard of again before a power cut could matter.
+SEEN = "UPDATE runs_worker SET last_seen = {now}, gone = NULL WHERE id = %s AND {unhurried}"
 FIND = Prepared("""
 SELECT id, heartbeat, last_seen < {seen_before} OR gone IS NOT NULL
 FROM runs_worker WHERE uuid = %s AND owner_id + 0 = %s

@@ -2,11 +2,13 @@
 
 import re
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
 from django.db import connection, transaction
+from django.db.models import F
 
 from runs import attempts, moves, prepared, queue, reports, tallies, throughput, workers
 from runs.dialect import fetch, spell
@@ -167,7 +169,9 @@ def test_a_column_of_another_type_ends_their_use_and_nothing_else(run: Run, work
         connection.close()
 
 
-def test_progress_does_not_wait_for_the_disk_but_all_else_does(run: Run, worker: Worker) -> None:
+def test_progress_and_signs_of_life_do_not_wait_for_the_disk_but_all_else_does(
+    run: Run, worker: Worker
+) -> None:
     user: Any = run.owner
     user.group_ids = []
     (claim,) = queue.claim(run=run, worker=worker)
@@ -183,6 +187,12 @@ def test_progress_does_not_wait_for_the_disk_but_all_else_does(run: Run, worker:
     with transaction.atomic():
         assert queue.note_progress(user=user, run_uuid=run.uuid, number=claim.number, percent=80)
         assert waits_for_disk() == "off"
+    Worker.objects.update(last_seen=F("last_seen") - timedelta(seconds=20))
+    heard = Worker.objects.get(pk=worker.pk).last_seen
+    with transaction.atomic():
+        workers.find(owner=user, uuid=worker.uuid.hex)
+        assert waits_for_disk() == "off"
+    assert Worker.objects.get(pk=worker.pk).last_seen > heard
     with transaction.atomic():
         queue.report_outcome(run=run, number=claim.number, outcome=Outcome.DONE)
         assert waits_for_disk() == "on"
