@@ -20,6 +20,8 @@ workers = int(os.environ.get("WEB_CONCURRENCY") or max(2, os.cpu_count() or 1))
 worker_class = "gthread"
 threads = 4
 keepalive = 30
+# A selection of many numbers stands in the address; this is as long as gunicorn takes one.
+limit_request_line = 8190
 # A restart or a deletion of ten million tasks is one long request.
 timeout = 600
 graceful_timeout = 30

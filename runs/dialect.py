@@ -68,8 +68,9 @@ WORDS = {
         "told": "(SELECT JSON_EXTRACT(value, '$[0]') AS id, JSON_EXTRACT(value, '$[1]') AS took, "
         "JSON_EXTRACT(value, '$[2]') AS ago FROM JSON_EACH(%s)) AS told",
         "ended_told": LITE_ENDED,
-        "started_told": f"IIF(told.took IS NULL, started, MAX(started, "
-        f"STRFTIME({LITE_FORMAT}, {LITE_ENDED}, PRINTF('-%%.6f seconds', told.took))))",
+        # Never after the end, should one of the two have finer digits than the other.
+        "started_told": f"IIF(told.took IS NULL, started, MIN({LITE_ENDED}, MAX(started, "
+        f"STRFTIME({LITE_FORMAT}, {LITE_ENDED}, PRINTF('-%%.6f seconds', told.took)))))",
         "clock": "(CAST(STRFTIME('%%s', 'now') AS INTEGER) - 1577836800)",
         # SQLite locks the whole database at BEGIN IMMEDIATE instead.
         "for_update": "",

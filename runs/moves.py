@@ -230,12 +230,12 @@ def cancel(rows: Sequence[Row], *, why: str) -> Counts:
     return change
 
 
-# As their last attempts have it; those that never had one keep what they have.
+# As their last attempts have it. One that was cancelled while it waited had no worker.
 RESTORE = """
 UPDATE runs_task SET worker_id = a.worker_id, started = a.started, updated = a.ended
 FROM runs_attempt AS a
 WHERE runs_task.id {in_list} AND a.run_id = runs_task.run_id AND a.number = runs_task.number
-    AND a.attempt = runs_task.attempt
+    AND a.attempt = runs_task.attempt AND (state <> 4 OR a.outcome = 6)
 """
 
 
@@ -248,8 +248,7 @@ def put_back(run: Run, rows: Sequence[Row], state: TaskState) -> Counts:
     change = Counts()
     percent = 100.0 if state == TaskState.DONE else None
     _finish(rows, state, percent, change)
-    if state != TaskState.CANCELLED:
-        run_sql(RESTORE, [as_list([row.id for row in rows])])
+    run_sql(RESTORE, [as_list([row.id for row in rows])])
     if state == TaskState.FAILED:
         failures.add(run.id, failures.of_tasks([row.id for row in rows]))
     return change

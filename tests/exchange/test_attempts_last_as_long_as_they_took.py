@@ -14,9 +14,9 @@ from django.db.models import F, Sum
 from rest_framework.test import APIClient
 from taskfarm_worker import Farm, Task
 
-from runs import restarts, sweep
+from runs import counting, pace, restarts, steering, sweep
 from runs.attempts import REPEATED
-from runs.dialect import as_records, database_now, spell
+from runs.dialect import as_records, database_now, fetch, spell
 from runs.models import Attempt, Run, Worker
 from runs.models import Task as Row
 from runs.selection import Selection
@@ -202,6 +202,8 @@ def test_what_was_held_but_never_begun_does_not_make_tasks_look_long(
     answer = exchange(run, want=5, timeLeft=30)
     assert len(answer["tasks"]) == 5
     assert answer["finished"] is False
+    pace.forget()
+    assert exchange(run, want=5, timeLeft=0.05)["tasks"] == []  # none of those done was so short
 
 
 def test_an_undone_restart_gives_tasks_their_times_and_workers_back(
@@ -222,6 +224,38 @@ def test_an_undone_restart_gives_tasks_their_times_and_workers_back(
         assert other[3] == ended[other[0]]
         assert abs(one[2] - other[2]) <= NEARLY
     factories.check_books(held)
+
+
+def test_an_undone_restart_gives_cancelled_tasks_back_to_their_host(
+    held: Run, worker: Worker
+) -> None:
+    steering.cancel(run=held, who="alice", why="")
+    fields = ("number", "state", "worker_id", "attempt")
+    before = list(held.tasks.order_by("number").values_list(*fields))
+    selection = Selection(states=(TaskState.CANCELLED,))
+    restarts.restart(run=held, selection=selection, by="alice")
+    restarts.undo(run=held, event=held.events.filter(what="restart").latest("id"), by="alice")
+    assert list(held.tasks.order_by("number").values_list(*fields)) == before
+    assert {one[2] for one in before} == {None, worker.id}
+    factories.check_books(held)
+
+
+def test_an_attempt_whose_start_is_finer_than_the_clock_ends_all_the_same(
+    run: Run, exchange: Call
+) -> None:
+    exchange(run, want=2)
+    start = (database_now() + timedelta(days=1)).replace(microsecond=68_648)
+    run.tasks.filter(state=TaskState.COMPUTING).update(started=start)
+    told = {"task": 1, "attempt": 1, "status": "done", "output": 1, "took": 0, "ago": 0}
+    assert exchange(run, done=[[0, 1, 0, 0]], reports=[told])["stale"] == []
+    assert run.attempts.count() == 2
+
+
+def test_a_thousand_ranges_are_no_deep_condition(run: Run) -> None:
+    ranges = tuple((2 * one, 2 * one) for one in range(1000))
+    condition, values = counting.with_numbers(ranges)
+    found = fetch(f"SELECT COUNT(*) FROM runs_task WHERE run_id = %s{condition}", [run.id, *values])
+    assert found == [(10,)]
 
 
 @pytest.mark.skipif(connection.vendor != "sqlite", reason="of SQLite's planner")
