@@ -153,7 +153,7 @@ class Ended:
         """Count one attempt; ``age``: seconds since it was handed out. It took no longer."""
         self.count += 1
         self.done += ending.outcome == Outcome.DONE
-        self.failed += ending.outcome in (Outcome.FAILED, Outcome.TIMEOUT)
+        self.failed += ending.outcome == Outcome.FAILED
         self.seconds += age if ending.took is None else min(ending.took, age)
 
 

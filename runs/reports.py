@@ -24,6 +24,7 @@ from django.db.models import (
     Value,
     When,
 )
+from django.db.models.expressions import RawSQL
 from django.db.models.functions import Coalesce, Now
 
 from runs import tallies
@@ -363,8 +364,8 @@ def waiting_between(
 ) -> list[Task]:
     """The first waiting tasks of some numbers by number, or the last, in backoff or not."""
     asked = [run.id, min(first, LAST), min(last, LAST), limit]
-    found = fetch(WAITING_BACKWARDS if from_the_end else WAITING, [*asked, *asked, limit])
-    return list(Task.objects.filter(id__in=[row[0] for row in found]).order_by("id"))
+    found = RawSQL(WAITING_BACKWARDS if from_the_end else WAITING, [*asked, *asked, limit])
+    return list(Task.objects.filter(id__in=found).order_by("id"))
 
 
 def attempts_of(run: Run, number: int, *, limit: int) -> list[Attempt]:

@@ -68,7 +68,7 @@ def test_a_run_lives_before_the_eyes_of_its_owner(tab, server, expect):
     expect(page.locator("#tile-computing b")).to_have_text("2")
     expect(page.locator("#workers")).to_contain_text("n007")
     crew.report(first, percentCompleted=50)
-    expect(page.locator("#progress .percent")).to_have_text("12.5 %")
+    expect(page.locator("#progress .percent")).to_contain_text("12.5 %")
     crew.report(first, status="done")
     crew.report(second, status="failed")
     expect(page.locator("#tile-done b")).to_have_text("1")
@@ -87,7 +87,7 @@ def test_a_run_lives_before_the_eyes_of_its_owner(tab, server, expect):
     for _ in range(3):
         crew.report(crew.claim(), status="done")
     expect(page.locator("#progress")).to_contain_text("finished")
-    expect(page.locator("#progress .percent")).to_have_text("100 %")
+    expect(page.locator("#progress .percent")).to_contain_text("100 %")
     expect(page).to_have_title(re.compile("^100 %"))
     assert page.evaluate("window.stayed")
     tab.open("/runs/")
