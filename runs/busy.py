@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from runs.attempts import BAD
 from runs.dialect import as_datetime, as_list, fetch
 from runs.models import Run
 from runs.states import Outcome
@@ -93,7 +94,6 @@ SELECT worker_id, outcome, started, ended FROM (
 ) AS latest
 WHERE worker_id {in_list}
 """
-BAD = (Outcome.FAILED, Outcome.LOST, Outcome.TIMEOUT)
 
 
 def of_workers(ids: Sequence[int]) -> dict[int, Lately]:

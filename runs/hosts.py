@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from statistics import fmean
 
 from runs import sweep
+from runs.attempts import BAD
 from runs.dialect import as_datetime, as_list, fetch
 from runs.models import Worker
 from runs.samples import Sampled
@@ -13,7 +14,6 @@ from runs.states import Outcome
 
 SIZE = 1_500
 """Numbers whose attempts are looked at: all of a small run."""
-BAD = (Outcome.FAILED, Outcome.LOST, Outcome.TIMEOUT)
 LEAST_BAD = 3
 WORSE = 3.0
 """A host whose share of failures is so many times that of the others is marked."""

@@ -39,9 +39,9 @@ WORDS = {
         "text": "GROUP_CONCAT(CHAR(48 + code), '')",
     },
 }
-STATE = "CASE state WHEN 2 THEN 0 WHEN 0 THEN 1 WHEN 1 THEN 2 WHEN 4 THEN 3 ELSE 4 END"
-"""In the order of how much attention a state needs: done, waiting, computing, cancelled, failed."""
-STATES = ("done", "waiting", "computing", "cancelled", "failed")
+CASES = " ".join(f"WHEN {int(state)} THEN {code}" for code, state in enumerate(layers.ORDER))
+STATE = f"CASE state {CASES} END"
+STATES = tuple(str(state.label) for state in layers.ORDER)
 TIMES = (
     (0.1, "under 0.1 s"), (1, "under 1 s"), (3, "under 3 s"), (10, "under 10 s"),
     (30, "under 30 s"), (60, "under 1 min"), (300, "under 5 min"), (900, "under 15 min"),
