@@ -39,7 +39,12 @@ def stopped(runs: Iterable[Run]) -> dict[int, RunEvent]:
 
 
 def need_of(
-    run: Run, progress: Progress, now: datetime, stop: RunEvent | None = None
+    run: Run,
+    progress: Progress,
+    now: datetime,
+    *,
+    stop: RunEvent | None = None,
+    crew: int | None = None,
 ) -> Need | None:
     """What somebody should look at; None where all goes its way.
 
@@ -48,6 +53,7 @@ def need_of(
         progress: where it stands.
         now: the time.
         stop: how its policy has paused or cancelled it, if it has; see ``stopped``.
+        crew: how many live workers hold tasks of it; None where nobody has looked.
     """
     counts, moved = progress.counts, progress.last_movement
     if stop is not None and (need := _need_of_stopped(run, progress, now, stop)):
@@ -61,6 +67,8 @@ def need_of(
     idle = counts.waiting and not counts.computing and opens and left
     if run.state == RunState.ACTIVE and idle:
         return Need(1, "worker", f"{counts.waiting:,} wait, and no worker computes")
+    if counts.computing and crew == 0:
+        return Need(1, "silent", f"{counts.computing:,} compute, and all their workers are silent")
     if run.state == RunState.ACTIVE and counts.computing and moved and now - moved > STILL:
         return Need(2, "still", "it computes, and nothing has ended for long")
     if counts.failed and progress.over and moved and now - moved < LATELY:

@@ -13,13 +13,12 @@ from statistics import fmean, pstdev
 
 from django.utils import timezone
 
-from runs.dialect import fetch
 from runs.models import Run
-from runs.pace import ACTIVE
 from runs.rates import RECENT, Minute
 from runs.samples import Sampled
 from runs.states import Outcome
 from runs.tallies import Counts
+from runs.workers import crews
 
 Z = 1.645
 """Nine times out of ten, as far as the past tells."""
@@ -62,11 +61,8 @@ class Estimate:
 
 
 def workers(run: Run, counts: Counts) -> int:
-    """How many workers hold tasks of the run now; no query where none computes."""
-    if counts.computing <= 0:
-        return 0
-    # Tasks that were marked as computing by hand have no worker; somebody works on them.
-    return int(fetch(ACTIVE, [run.id])[0][0]) or 1
+    """How many live workers hold tasks of the run now; no query where none computes."""
+    return crews([run.id]).get(run.id, 0) if counts.computing > 0 else 0
 
 
 def time_left(
@@ -79,7 +75,7 @@ def time_left(
         counts: its tallies.
         known: how long its tasks take.
         found: what ended in its last minutes.
-        crew: how many workers hold tasks of it.
+        crew: how many live workers hold tasks of it.
     """
     left = counts.waiting + counts.computing
     if not left or not crew:

@@ -163,7 +163,7 @@ def undo(*, run: Run, event: RunEvent, by: str) -> int:
         for piece in _pieces_of(run, event.details["before"].get(state.label, ""))
     )
     # Only now: an undo that is cut short can be repeated, and moves no task twice.
-    if RunEvent.objects.filter(pk=event.pk, undone=None).update(undone=Now()):
+    if count and RunEvent.objects.filter(pk=event.pk, undone=None).update(undone=Now()):
         events.record(run, "undo", who=by, tasks=count, details={"event": event.pk})
         if count == event.tasks:
             _end_as_before(run, event)

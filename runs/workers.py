@@ -126,18 +126,25 @@ def in_order(ids: Iterable[int]) -> Iterable[Worker]:
     return Worker.objects.filter(id__in=list(ids)).order_by("hostname", "pid", "id")
 
 
+# A task that was marked as computing by hand has no worker; somebody works on it.
 CREWS = """
-SELECT run_id, COUNT(DISTINCT worker_id) FROM (
-    SELECT run_id, worker_id FROM runs_task
-    WHERE state = 1 AND worker_id IS NOT NULL AND run_id {in_list} LIMIT %s
-) AS held
-GROUP BY run_id
+SELECT held.run_id, COUNT(DISTINCT CASE
+    WHEN w.heartbeat IS NOT NULL AND w.last_seen < {silent_since} THEN NULL
+    ELSE COALESCE(held.worker_id, 0) END)
+FROM (
+    SELECT run_id, worker_id FROM runs_task WHERE state = 1 AND run_id {in_list} LIMIT %s
+) AS held LEFT JOIN runs_worker AS w ON w.id = held.worker_id
+GROUP BY held.run_id
 """
 MOST_IN_CREWS = 50_000
 
 
 def crews(run_ids: list[int]) -> dict[int, int]:
-    """How many workers hold tasks of each of some runs now, in one query."""
+    """How many workers hold tasks of each of some runs now, in one query.
+
+    Those that are silent do not count: who knows whether they live. A run all of whose workers are
+    silent has 0 of them; one that has no computing task is missing.
+    """
     if not run_ids:
         return {}
     return dict(fetch(CREWS, [as_list(run_ids), MOST_IN_CREWS]))

@@ -33,9 +33,13 @@ def run(owner: User, num_tasks: int = 10, **fields: Any) -> Run:
     return lifecycle.create_run(owner=owner, num_tasks=num_tasks, **fields)
 
 
-def worker(owner: User, hostname: str = "n001", pid: int = 1) -> Worker:
+def worker(
+    owner: User, hostname: str = "n001", pid: int = 1, heartbeat: int | None = None
+) -> Worker:
     """A registered worker."""
-    return workers.register(owner=owner, uuid=uuid.uuid4(), hostname=hostname, pid=pid)
+    return workers.register(
+        owner=owner, uuid=uuid.uuid4(), hostname=hostname, pid=pid, heartbeat=heartbeat
+    )
 
 
 def advance(run: Run, worker: Worker, *, done: int = 0, failed: int = 0, computing: int = 0) -> Run:

@@ -12,8 +12,8 @@ from runs.pages.frame import framed
 from runs.pages.page import farm_page, page, run_of
 from runs.pages.shown import ShownRun, show_runs
 
-OFFERED = 20
-"""Other runs to choose from: the newest of the same namespace."""
+OFFERED, LOOKED_AT = 20, 200
+"""Other runs to choose from, of so many of the same namespace."""
 SIZE = 800
 
 
@@ -30,27 +30,31 @@ def show_comparison(request: HttpRequest, uuid: str) -> HttpResponse:
         except RunNotFound as refusal:
             context["refusal"] = refusal.detail
         else:
-            context |= comparison(context["shown"], show_runs([other])[0])
+            here, there = context["shown"], show_runs([other])[0]
+            # Time goes from the earlier run to the later one, whichever page it is asked on.
+            context |= {"other": there} | comparison(
+                *sorted((here, there), key=lambda one: one.run.pk)
+            )
     if "other" not in context:
         context["choices"] = choices(request, run)
     return page(request, "runs/compare.html", context)
 
 
 def choices(request: HttpRequest, run: Run) -> list[Run]:
-    """The newest other runs of the same namespace that the user may see."""
-    near = Run.objects.visible_to(request.user).filter(namespace=run.namespace)
-    return list(
-        near.exclude(pk=run.pk).select_related("owner").distinct().order_by("-id")[:OFFERED]
-    )
+    """Other runs of the same namespace that the user may see, as many tasks first, then newest."""
+    near = Run.objects.visible_to(request.user).filter(namespace=run.namespace).exclude(pk=run.pk)
+    found = near.select_related("owner").distinct().order_by("-id")[:LOOKED_AT]
+    return sorted(found, key=lambda one: one.num_tasks != run.num_tasks)[:OFFERED]
 
 
-def comparison(new: ShownRun, old: ShownRun) -> dict[str, Any]:
+def comparison(old: ShownRun, new: ShownRun) -> dict[str, Any]:
     """What has changed from the old run to the new one."""
     # The same numbers are drawn from both: those that both have tried.
     tried = min(tried_of(new), tried_of(old))
     both = samples.even(tried, SIZE, samples.NEIGHBOURS)
     return {
-        "other": old,
+        "old": old,
+        "new": new,
         "failing": compare.failed_in(new.run, old.run, new.counts.failed),
         "fixed": compare.failed_in(old.run, new.run, old.counts.failed),
         "shifts": compare.durations(

@@ -1,6 +1,7 @@
 """The list of the user's runs: what needs attention first, then all, newest first."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
@@ -10,7 +11,7 @@ from django.views.decorators.http import require_safe
 from runs import attention, estimates, rates, workers
 from runs.attention import Need
 from runs.filters import RunFilter
-from runs.models import Run, RunQuerySet
+from runs.models import Run, RunEvent, RunQuerySet
 from runs.pages.page import farm_page, number, page
 from runs.pages.shown import ShownRun, show_runs
 from runs.reports import RUN_STATES
@@ -65,20 +66,18 @@ class Row:
     shown: ShownRun
     per_minute: float | None
     left: estimates.Estimate | None
-    crew: int
+    crew: int | None
 
 
-def show_rows(shown: list[ShownRun]) -> list[Row]:
-    """The runs with rates and workers, in two queries for all that compute."""
-    busy = [one.run for one in shown if one.counts.computing > 0]
-    speeds = rates.lately(busy)
-    crews = workers.crews([run.id for run in busy])
-    return [row(one, speeds.get(one.run.id), crews.get(one.run.id, 0)) for one in shown]
+def show_rows(shown: list[ShownRun], crews: dict[int, int]) -> list[Row]:
+    """The runs with rates, in one query for all that compute, and their live workers."""
+    speeds = rates.lately([one.run for one in shown if one.counts.computing > 0])
+    return [row(one, speeds.get(one.run.id), crews.get(one.run.id)) for one in shown]
 
 
-def row(shown: ShownRun, per_minute: float | None, crew: int) -> Row:
+def row(shown: ShownRun, per_minute: float | None, crew: int | None) -> Row:
     """One run of the list."""
-    left = shown.counts.waiting + shown.counts.computing
+    left = (shown.counts.waiting + shown.counts.computing) if crew else 0
     estimate = estimates.around(60 * left / per_minute, ROUGHLY) if per_minute and left else None
     return Row(shown, per_minute, estimate, crew)
 
@@ -91,16 +90,20 @@ class Attention:
     need: Need
 
 
-def needs(shown: list[ShownRun]) -> list[Attention]:
+def needs(shown: list[ShownRun], crews: dict[int, int]) -> list[Attention]:
     """The runs that need attention, the most urgent first."""
     now = timezone.now()
     stops = attention.stopped(one.run for one in shown)
-    found = [
-        Attention(one, need)
-        for one in shown
-        if (need := attention.need_of(one.run, one.progress, now, stops.get(one.run.id)))
-    ]
+    found = [Attention(one, need) for one in shown if (need := need_of(one, now, stops, crews))]
     return sorted(found, key=lambda one: one.need.rank)
+
+
+def need_of(
+    one: ShownRun, now: datetime, stops: dict[int, RunEvent], crews: dict[int, int]
+) -> Need | None:
+    """Why one run needs attention, if it does."""
+    run = one.run
+    return attention.need_of(run, one.progress, now, stop=stops.get(run.id), crew=crews.get(run.id))
 
 
 @farm_page
@@ -121,11 +124,12 @@ def list_context(request: HttpRequest, narrowed: RunFilter, found: RunPage) -> d
     """What the template of the list shows."""
     filtered = any(request.GET.get(name) for name in FILTERS)
     shown = show_runs([*found.runs, *found.beyond])
-    urgent = [] if request.GET else needs(shown)
+    crews = workers.crews([one.run.id for one in shown if one.counts.computing > 0])
+    urgent = [] if request.GET else needs(shown, crews)
     return {
-        "rows": show_rows(shown[: len(found.runs)]),
+        "rows": show_rows(shown[: len(found.runs)], crews),
         "needs": urgent[:MOST_NEEDS],
-        "more_needs": max(len(urgent) - MOST_NEEDS, 0),
+        "more_needs": urgent[MOST_NEEDS:],
         "older": found.older,
         "newer": found.newer,
         "filter": narrowed,

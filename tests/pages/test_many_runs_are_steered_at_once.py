@@ -5,8 +5,8 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from runs import attention, reports, steering
-from runs.models import Run, RunEvent, Tally
+from runs import attention, estimates, queue, reports, steering, sweep, workers
+from runs.models import Run, RunEvent, Tally, Worker
 from runs.pages import many
 from tests import factories
 
@@ -37,7 +37,8 @@ def choose(*runs):
 def need(run, **later):
     now = timezone.now() + timedelta(**later)
     stop = attention.stopped([run]).get(run.id)
-    found = attention.need_of(run, reports.progress(run), now, stop)
+    crew = workers.crews([run.id]).get(run.id)
+    found = attention.need_of(run, reports.progress(run), now, stop=stop, crew=crew)
     return found and (found.rank, found.code)
 
 
@@ -47,6 +48,35 @@ def test_what_needs_attention_is_told_by_its_counts(runs):
     assert need(runs["fine"]) is None
     assert need(runs["fine"], hours=1) == (2, "still")
     assert need(runs["over"]) is None
+
+
+def test_workers_that_fell_silent_are_no_live_workers(alice, visit):
+    run = factories.run(alice, 9, name="left alone")
+    quiet, live = factories.worker(alice, heartbeat=10), factories.worker(alice, pid=2)
+    factories.advance(run, quiet, done=1, computing=2)
+    assert estimates.workers(run, reports.progress(run).counts) == 1
+    Worker.objects.filter(pk=quiet.pk).update(last_seen=timezone.now() - timedelta(minutes=2))
+    assert estimates.workers(run, reports.progress(run).counts) == 0
+    assert need(run) == (1, "silent")
+    client = visit(alice)
+    page = text_of(client.get("/runs/"))
+    assert "2 compute, and all their workers are silent" in page
+    assert "its workers are silent" in page
+    assert "<dd>0 <span>those that compute are silent" in text_of(
+        client.get(f"/runs/{run.uuid.hex}/")
+    )
+    assert sweep.give_up(quiet.pk) == 2
+    assert "2 attempts lost with their workers" in text_of(client.get("/runs/"))
+    assert "<dt>Attempts lost</dt><dd>2 " in text_of(client.get(f"/runs/{run.uuid.hex}/"))
+    factories.advance(run, live, computing=1)
+    assert estimates.workers(run, reports.progress(run).counts) == 1
+    assert need(run) is None
+
+
+def test_tasks_that_were_marked_by_hand_have_somebody_who_works_on_them(alice):
+    run = factories.run(alice, 3)
+    queue.begin_by_hand(run=run, number=0)
+    assert estimates.workers(run, reports.progress(run).counts) == 1
 
 
 def test_a_run_that_nobody_wants_or_that_starts_later_needs_none(runs):

@@ -92,18 +92,28 @@ def test_the_trace_has_every_attempt_once(alice, run, visit, monkeypatch, page_s
 
 
 def test_two_runs_are_compared(alice, run, visit):
-    other = factories.run(alice, 12, name="before")
+    other = factories.run(alice, 12, name="after")
     factories.advance(other, factories.worker(alice), done=2, failed=2)
     factories.advance(other, factories.worker(alice), done=6)
     now = timezone.now()
     Attempt.objects.update(started=now, ended=now + timedelta(seconds=10))
     Attempt.objects.filter(run=run, number__lt=2).update(ended=now + timedelta(seconds=60))
-    page = text_of(visit(alice).get(f"/runs/{run.uuid.hex}/compare?with={other.uuid.hex}"))
-    assert "Since before" in page
-    assert "Newly failing: 1" in page  # 4 is failed here and done there
-    assert "Newly fixed: 2" in page  # 2 and 3
-    assert "Slower: 2" in page
-    assert "Faster: 0" in page
+    client = visit(alice)
+    # The later one is told beside the earlier one, on whichever page it is asked for.
+    for here, there in ((run, other), (other, run)):
+        page = text_of(client.get(f"/runs/{here.uuid.hex}/compare?with={there.uuid.hex}"))
+        assert "From tiles to after" in page
+        assert "Newly failing: 2" in page  # 2 and 3 are done in the earlier one
+        assert "Newly fixed: 1" in page  # 4
+        assert "Slower: 0" in page
+        assert "Faster: 2" in page
+
+
+def test_runs_of_as_many_tasks_are_offered_first(alice, run, visit):
+    same = factories.run(alice, run.num_tasks, name="the same")
+    more = factories.run(alice, run.num_tasks + 1, name="newer, of others")
+    page = text_of(visit(alice).get(f"/runs/{run.uuid.hex}/compare"))
+    assert page.index(same.uuid.hex) < page.index(more.uuid.hex)
 
 
 def test_shifts_are_those_by_half_at_least():
