@@ -53,6 +53,41 @@ def test_a_slurm_array_replaces_its_shell_and_gets_the_signal(taskfarm: Call, fa
     assert Path(f"taskfarm_{run.uuid[:12]}").is_dir()  # Slurm does not make it for its output
 
 
+def test_each_farmer_of_a_job_of_several_nodes_gets_all_its_cores(
+    taskfarm: Call, farm: Farm
+) -> None:
+    run = farm.create_run(1, template="true")
+    said = taskfarm("launch", run.uuid, "--print", "--nodes", 5, "--proc", 32)
+    assert "srun --nodes=5 --ntasks-per-node=1 --cpus-per-task=32 \\" in said.lines
+
+
+@pytest.mark.parametrize(
+    ("executor", "line"),
+    [
+        ("slurm", '#SBATCH --output="{}/a b 100%%/slurm-%j.out"'),
+        ("pbs", '#PBS -o "{}/a b 100%/"'),
+    ],
+)
+def test_a_folder_may_have_blanks_in_its_name(
+    taskfarm: Call, farm: Farm, here: Path, executor: str, line: str
+) -> None:
+    run = farm.create_run(1, template="true")
+    said = taskfarm("launch", run.uuid, "--print", "--executor", executor, "-w", "a b 100%")
+    assert line.format(here) in said.lines
+    shellcheck(said.out)
+    said = taskfarm("launch", run.uuid, "--print", "--executor", executor, "-w", 'a"b')
+    assert (said.code, "take another --workdir" in said.err) == (1, True)
+
+
+@pytest.mark.parametrize("words", [["--jobs", 0], ["--nodes", -1], ["--proc", 0], ["--time", "59"]])
+def test_jobs_that_could_do_nothing_are_refused(
+    taskfarm: Call, farm: Farm, words: list[object]
+) -> None:
+    run = farm.create_run(1, template="true")
+    said = taskfarm("launch", run.uuid, "--print", *words)
+    assert (said.code, said.out, str(words[0]) in said.err) == (1, "", True)
+
+
 def test_the_local_script_hands_signals_on(
     taskfarm: Call, farm: Farm, start: Callable[..., object]
 ) -> None:
@@ -117,6 +152,10 @@ def test_advice_is_rate_arithmetic_with_a_range() -> None:
     for wrong in ([], [1.0]):
         with pytest.raises(InvalidArgumentError, match="Too little"):
             advise(wrong, 1, 3600, 1, None)
+    with pytest.raises(InvalidArgumentError, match="is over"):
+        advise([1.0] * 9, 10, -5, 1, None)
+    with pytest.raises(InvalidArgumentError, match="too long"):  # its farmers would do nothing
+        advise([0.1] * 9, 10, 60, 1, None)
     with pytest.raises(InvalidArgumentError, match="too short"):
         advise([7200.0] * 9, 10, 86400, 1, 3600)
 

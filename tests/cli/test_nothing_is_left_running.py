@@ -222,13 +222,80 @@ def test_progress_is_printed_or_written(start: Start, farm: Farm) -> None:
     assert counts(run) == {"done": 2}
 
 
-def test_what_a_command_leaves_in_the_background_is_no_reason_to_wait(
+def test_what_a_command_leaves_in_the_background_is_ended(
     process: Callable[..., Said], farm: Farm
 ) -> None:
-    run = farm.create_run(inputs=["sleep 1000 & echo $! > left"])
-    assert process("work", run.uuid).code == 0
-    assert counts(run) == {"done": 1}
-    os.kill(int(Path("left").read_text()), signal.SIGKILL)
+    stubborn = "(trap '' TERM; while :; do sleep 1000; done) & echo $! > left_1; exit 3"
+    run = farm.create_run(inputs=["sleep 1000 & echo $! > left_0", stubborn])
+    assert process("work", run.uuid, "-n", 2, "--grace", 0.5).code == 0
+    assert (alive("left_0"), alive("left_1")) == ([], [])
+    assert counts(run) == {"done": 1, "failed": 1}  # as it ended itself
+    assert next(run.failures())["exitCode"] == 3
+
+
+def test_what_ends_by_itself_in_the_background_may_end(
+    process: Callable[..., Said], farm: Farm
+) -> None:
+    run = farm.create_run(inputs=["(sleep 0.3; echo to the end) & exit 0"])
+    assert process("work", run.uuid, "-w", "w").code == 0
+    assert Path("w/logs/log_0").read_text() == "to the end\n"
+
+
+def test_a_command_that_ends_well_after_its_time_has_timed_out(
+    process: Callable[..., Said], farm: Farm
+) -> None:
+    polite = "trap 'exit 0' TERM; sleep 1000 & wait"
+    run = farm.create_run(inputs=[polite], task_timeout=1, timeout_attempts=1, heartbeat=60)
+    assert process("work", run.uuid, "--grace", 5).code == 0
+    assert counts(run) == {"failed": 1}
+    assert next(iter(run.attempts()))["outcome"] == "timeout"
+
+
+def test_time_that_is_too_short_for_any_command_is_no_success(
+    process: Callable[..., Said], farm: Farm
+) -> None:
+    Path("work.tasks").write_text("true\n" * 3)
+    said = process("run", "work.tasks", "--timeout", 0)
+    assert said.code == 75, said.err
+    assert "'taskfarm run -w work.tasks_workdir' goes on with it" in said.err
+    Path("long.tasks").write_text("sleep 2\n" * 5)
+    said = process("run", "long.tasks", "-n", 1, "--timeout", 5)
+    assert (said.code, "stopped, since" in said.err) == (75, True), said.err
+    # Neither where the farm itself tells that nothing fits.
+    said = process("work", "long.tasks_workdir", "--timeout", 1)
+    assert (said.code, "stopped, since" in said.err) == (75, True), said.err
+
+
+def test_nobody_has_to_read_what_is_told(farm: Farm) -> None:
+    run = farm.create_run(inputs=["sleep 0.05"] * 8)
+    for redirected in ("2>/dev/full", "2>&-", "2>&1 | head -1"):
+        words = f"{sys.executable} -m taskfarm_worker work {run.uuid} -v -n 2 {redirected}"
+        done = subprocess.run(["bash", "-o", "pipefail", "-c", words], check=False)
+        assert done.returncode == 0, redirected
+        assert counts(run) == {"done": 8}
+        run.restart(everything=True)
+
+
+def test_a_run_that_its_policy_pauses_is_not_waited_for(
+    process: Callable[..., Said], farm: Farm
+) -> None:
+    Path("work.tasks").write_text("false\n" * 12)
+    said = process("run", "work.tasks", "-n", 1, "--max-fails", 3)
+    assert said.code == 75, said.err
+    assert "its policy has paused the run: " in said.err
+
+
+def test_who_has_paused_a_run_is_told_while_it_is_waited_for(start: Start, farm: Farm) -> None:
+    run = farm.create_run(inputs=["true"])
+    run.pause("the disk is full")
+    farmer = start("work", run.uuid)
+    assert farmer.stderr is not None
+    assert farmer.stderr.readline() == (
+        "The run is paused by alice: the disk is full. It is waited for.\n"
+    )
+    run.resume()
+    farmer.communicate(timeout=60)
+    assert (farmer.returncode, counts(run)) == (0, {"done": 1})
 
 
 def test_tasks_kept_ahead_are_given_back_while_a_long_one_runs(start: Start, farm: Farm) -> None:

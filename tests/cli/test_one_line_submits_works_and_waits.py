@@ -78,6 +78,74 @@ def test_tasks_are_added_at_the_end_of_the_list_and_nowhere_else(process: Call, 
     assert (said.code, "not the list" in said.err) == (1, True)
 
 
+def test_a_refused_addition_leaves_the_run_closed(process: Call, farm: Farm) -> None:
+    tasks, folder = Path("rows.ndjson"), Path("rows.ndjson_workdir")
+    tasks.write_text('{"a": 1}\n')
+    assert process("run", tasks, "--command", "echo {a}").code == 0
+    tasks.write_text('{"a": 1}\n{"a": "\\ud800"}\n')
+    assert process("run", tasks).code == 1
+    run = farm.run(json.loads((folder / "taskfarm.json").read_text())["run"])
+    assert run.policy()["open"] is False
+    tasks.write_text('{"a": 1}\n')
+    assert process("run", tasks).code == 0
+    # One who was killed while adding leaves it open: the next one closes it.
+    run.change(open=True)
+    settings = json.loads((folder / "taskfarm.json").read_text())
+    (folder / "taskfarm.json").write_text(json.dumps({**settings, "opened": True}))
+    assert process("run", tasks).code == 0
+    assert run.policy()["open"] is False
+
+
+def test_another_command_is_another_run_and_another_policy_is_taken_up(
+    process: Call, farm: Farm
+) -> None:
+    Path("rows.csv").write_text("v\n1\n2\n")
+    words = ["run", "rows.csv", "--command", "echo {v}", "--attempts", 2]
+    assert process(*words).code == 0
+    said = process(*words)  # the same line again goes on
+    assert (said.code, "changed" in said.err) == (0, False)
+    said = process("run", "rows.csv", "--command", "echo B {v}")
+    assert (said.code, "started with another command: 'echo {v}'" in said.err) == (1, True)
+    said = process("run", "rows.csv", "--attempts", 5)
+    assert (said.code, "errorAttempts 5" in said.err) == (0, True)
+    run = farm.run(json.loads(Path("rows.csv_workdir/taskfarm.json").read_text())["run"])
+    assert run.policy()["errorAttempts"] == 5
+
+
+def test_options_that_make_no_sense_leave_nothing_behind(process: Call, farm: Farm) -> None:
+    Path("nonsense.tasks").write_text("true\n")
+    for words in (["--proc", 0], ["--proc", 100_000], ["--runner", "nobody"]):
+        said = process("run", "nonsense.tasks", "-w", "w", *words)
+        assert (said.code, said.err.count("\n")) == (1, 1), said.err
+    assert not Path("w").exists()
+    assert list(farm.runs(name="nonsense.tasks")) == []
+
+
+def test_every_input_must_fit_the_command(process: Call, taskfarm: Call, farm: Farm) -> None:
+    Path("rows.ndjson").write_text('{"a": 1}\n{"b": 2}\n{"a": 3}\n')
+    said = taskfarm("submit", "rows.ndjson", "--command", "echo {a}")
+    assert (said.code, "The input of task 1 has no 'a'. Nothing was submitted" in said.err) == (
+        1, True,
+    )  # fmt: skip
+    assert taskfarm("create", "--tasks", 2, "--command", "echo {task:zz}").code == 1
+    # What came in by another way fails alone.
+    run = farm.create_run(inputs=[{"a": 1}, {"b": 2}, {"a": 3}], template="echo {a}")
+    assert process("work", run.uuid).code == 0
+    assert counts(run) == {"done": 2, "failed": 1}
+    assert "has no 'a'" in next(run.failures())["error"]
+
+
+def test_it_goes_on_from_another_folder(process: Call, here: Path, farm: Farm) -> None:
+    Path("r.ini").write_text("[mine]\nRunner = ShellRunner\n")
+    Path("work.tasks").write_text("echo one\n")
+    assert process("run", "work.tasks", "-r", "mine", "-w", "w").code == 0
+    Path("work.tasks").write_text("echo one\necho two\n")
+    Path("else").mkdir()
+    said = process("run", "-w", here / "w", cwd=here / "else")
+    assert said.code == 0, said.err
+    assert Path("w/logs/log_1").read_text() == "two\n"
+
+
 def test_several_farmers_share_a_list_that_none_has_submitted_yet(
     start: Callable[..., object], farm: Farm
 ) -> None:

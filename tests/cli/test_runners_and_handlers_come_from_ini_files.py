@@ -160,15 +160,47 @@ def test_names_are_found_in_homes_and_here(here: Path) -> None:
     assert type(runner_named("default")) is BasicRunner
     with pytest.raises(ConfigurationError, match=r"no runner 'nine'.*default, mine, shell"):
         runner_named("nine")
+    Path("wrong.py").write_text("class Syntax(:\n")
+    Path("wrong2.py").write_text(
+        "class Raises:\n    def __init__(self):\n        raise ValueError('nobody told me')\n"
+    )
+    assert type(runner_named("taskfarmer.runners.BasicRunner")) is BasicRunner
     for text, reason in (
         ("Runner = nowhere.Class", "cannot be loaded"),
         ("Runner = taskfarmer.runners.ShifterRunner", "image"),
         ("Runner = pathlib.Path", "no method 'run'"),
         ("Runner = ShellRunner\ntempdir = perhaps", "True or False"),
+        ("Runner = wrong.Syntax", "cannot be loaded: SyntaxError"),
+        ("Runner = wrong2.Raises", "ValueError: nobody told me"),
     ):
         Path("here.ini").write_text(f"[mine]\n{text}\n")
         with pytest.raises(ConfigurationError, match=reason):
             runner_named("mine")
+
+
+def test_a_file_that_makes_no_sense_is_named(
+    here: Path, taskfarm: Call, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = here / ".taskfarm" / "runners.d"
+    folder.mkdir(parents=True)
+    (folder / "bad.ini").write_text("[default\nRunner = ShellRunner\n")
+    with pytest.raises(ConfigurationError, match=r"bad\.ini is passed over: .*no section headers"):
+        runner_named("mine")
+    assert type(runner_named("default")) is BasicRunner
+    assert "bad.ini is passed over" in caplog.text
+
+
+def test_a_handler_that_fails_is_told_in_a_line(here: Path, taskfarm: Call) -> None:
+    Path("theirs3.py").write_text(
+        "class Bad:\n    def __init__(self, path, workdir): pass\n"
+        "    def __len__(self): return 1\n    def __getitem__(self, task): raise KeyError('x')\n"
+        "class Odd(Bad):\n    def __getitem__(self, task): return {1, 2}\n"
+    )
+    Path("t.ini").write_text("[bad]\nTaskList = theirs3.Bad\n[odd]\nTaskList = theirs3.Odd\n")
+    Path("list").write_text("x\n")
+    for name in ("bad", "odd"):
+        said = taskfarm("submit", "list", "-t", name)
+        assert (said.code, said.err.count("\n"), "t.ini" in said.err) == (1, 1, True), said.err
 
 
 def test_runners_work_for_those_who_call_them(here: Path, tools: Path) -> None:

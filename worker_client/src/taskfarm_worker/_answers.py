@@ -44,7 +44,8 @@ ERRORS: Mapping[int, type[ResponseError]] = {
 }
 
 HINTS: Mapping[object, str] = {
-    "run_not_found": "Check the UUID; 'manageTF --list' shows the runs that you may see.",
+    "run_not_found": "Check the UUID: 'taskfarm ls' or 'manageTF --list' shows the runs that you "
+    "may see.",
     403: "Ask the owner of the run or an administrator of the farm.",
     413: "Send less at once.",
     500: "The fault is the server's; its administrator finds the reason in the server's log.",

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Iterator
 
 from . import _config, _policy
 from ._answers import Json, json_object, member
 from ._closing import Closing
-from ._errors import InvalidArgumentError
+from ._errors import InvalidArgumentError, TaskFarmError
 from ._farm import _segment, _whole
 from ._run import Run
 from ._session import SHORT_PATIENCE, Call, ServerSession, Timeout
@@ -82,7 +83,8 @@ class Farm(Closing):
         Args:
             tasks: how many tasks, numbered from 0.
             inputs: one JSON value per task, in place of `tasks`. Any iterable, however long: it
-                is sent piece by piece. The run is open until the last piece has arrived.
+                is sent piece by piece. The run is open until the last piece has arrived, and is
+                deleted again where one of them is refused.
             name: a name for the run.
             namespace: what it belongs to.
             policy: `description`, `group`, and the options of the run's policy:
@@ -108,10 +110,19 @@ class Farm(Closing):
         answer = self._server.call(Call("POST", "run", body=body, slow=True, doubt=doubt))
         run = Run(self._server, str(member(answer, "uuid")))
         if inputs is not None:
-            run.append(inputs)
-            if not policy.get("open"):
-                run.change(open=False, reason="all inputs have arrived")
+            self._fill(run, inputs, still_open=bool(policy.get("open")))
         return run
+
+    def _fill(self, run: Run, inputs: Iterable[Json], *, still_open: bool) -> None:
+        """Bring the inputs of a new run; one that cannot be filled is not left behind half full."""
+        try:
+            run.append(inputs)
+            if not still_open:
+                run.change(open=False, reason="all inputs have arrived")
+        except BaseException:
+            with contextlib.suppress(TaskFarmError):
+                Run(self._server.impatient(), run.uuid).delete()
+            raise
 
     def run(self, uuid: object) -> Run:
         """Open a run.

@@ -50,6 +50,13 @@ class Progress:
     cancelled: int
     percent: float
 
+    def __str__(self) -> str:
+        """Say it in words."""
+        return (
+            f"it is {self.state}, {self.done:,} of {self.total:,} done, {self.failed:,} failed, "
+            f"{self.waiting:,} waiting, {self.computing:,} computing"
+        )
+
     @property
     def over(self) -> bool:
         """Whether nothing more will happen by itself."""
@@ -220,7 +227,7 @@ class Run:
         while not (progress := self.progress).over:
             left = step if end is None else end - clock.now()
             if left <= 0:
-                raise TimeoutError(f"{self!r} is not over after {timeout:g} s: {progress}")
+                raise TimeoutError(f"Run {self.uuid} is not over after {timeout:g} s: {progress}")
             clock.sleep(min(step, left))
             step = min(LONGEST_LOOK, step * 1.5)
         return progress

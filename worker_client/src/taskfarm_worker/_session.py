@@ -192,7 +192,8 @@ class ServerSession(Closing):
             raise ConfigurationError(
                 f"No password or token for the Taskfarm server at {settings.url}. Pass username "
                 "and password, or set TASKFARM_USER and TASKFARM_PASSWORD (or TASKFARM_TOKEN), "
-                f"or write them to {_config.config_path()[0]} (mode 0600)."
+                f"or write them to {_config.config_path()[0]} (mode 0600), as 'taskfarm login' "
+                "does."
             )
         self.url_base = settings.url
         self.patience = patience

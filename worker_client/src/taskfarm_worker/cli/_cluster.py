@@ -11,7 +11,7 @@ from pathlib import Path
 
 from .._errors import InvalidArgumentError
 from .._run import Run
-from ..commands.advice import SAMPLE, Advice, advise
+from ..commands.advice import SAMPLE, Advice, advise, margin
 from ..commands.batch import SCRIPTS, Batch, clock
 from ..commands.jobs import Launcher, follow
 from ..commands.records import times_of
@@ -25,6 +25,7 @@ PROC = 8
 def launch(context: Context) -> int:
     """Submit batch jobs that work on a run, or print a script that does."""
     args = context.args
+    _check_options(args)
     batch = _batch(context, context.run)
     Path(batch.folder).mkdir(parents=True, exist_ok=True)  # batch systems do not make it
     if args.print:
@@ -44,6 +45,23 @@ def launch(context: Context) -> int:
         for one in ids:
             context.screen.line(one)
     return DONE
+
+
+def _check_options(args: argparse.Namespace) -> None:
+    """See whether there can be such jobs.
+
+    Raises:
+        InvalidArgumentError: there cannot.
+    """
+    for name in ("jobs", "nodes", "proc"):
+        if getattr(args, name) < 1:
+            raise InvalidArgumentError(f"--{name} is {getattr(args, name)}; it must be 1 or more.")
+    least = 2 * margin(10.0 if args.grace is None else args.grace)
+    if args.time < least:
+        raise InvalidArgumentError(
+            f"--time is {span(args.time)}: a farmer gives its tasks back {span(least / 2)} before "
+            f"the end of its job, which should have {span(least)} at least."
+        )
 
 
 def _batch(context: Context, run: Run) -> Batch:

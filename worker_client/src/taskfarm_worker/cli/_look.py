@@ -16,7 +16,7 @@ from .._run import Run
 from ..commands.workdir import Workdir
 from ._context import CANCELLED, DONE, TASKS_FAILED, TIMED_OUT, Context
 from ._names import Row, rows
-from ._state import Look, failed_in_words, look, watch
+from ._state import Look, failed_in_words, look, printable, watch
 
 COUNTED = 50
 """Runs of which `ls` also shows how far they are: a call each."""
@@ -132,7 +132,7 @@ def failures(context: Context) -> int:
         return DONE
     for group in groups:
         hosts = ", ".join(f"{host} ({count})" for host, count in group["hosts"].items())
-        screen.line(f"{group['count']} x {group['essence']}")
+        screen.line(f"{group['count']} x {printable(group['essence'])}")
         screen.line(f"    error {group['fingerprint']}, for example task {group['task']}; {hosts}")
     if groups:
         screen.note("'taskfarm restart RUN --error NUMBER' tries the tasks with one error again.")
@@ -153,8 +153,10 @@ def logs(context: Context) -> int:
     """Print what a task has printed: whole from the working folder, else the end of it."""
     args = context.args
     folder = Workdir(args.workdir or args.run)
-    file = folder.log(args.task)
-    if args.attempt is None and folder.read() is not None and file.exists():
+    file, settings = folder.log(args.task), folder.read()
+    if args.workdir and settings is not None and settings.run != context.run.uuid:
+        raise InvalidArgumentError(f"{folder.path} has the logs of another run, {settings.run}.")
+    if args.attempt is None and settings is not None and file.exists():
         sys.stdout.flush()
         with file.open("rb") as log:
             for piece in iter(lambda: log.read(1 << 16), b""):
@@ -219,7 +221,8 @@ def explain(context: Context) -> int:
     if context.screen.json:
         context.screen.data(told)
     else:
-        context.screen.line(f"{told['state']}: {told['reason']}")
+        state, reason = told["state"], told["reason"]
+        context.screen.line(reason if reason.startswith(f"{state}:") else f"{state}: {reason}")
     return DONE
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import signal
@@ -9,9 +10,13 @@ import sys
 from collections.abc import Sequence
 from types import FrameType
 
-from .._errors import TaskFarmError
+from .._errors import BadRequestError, ConflictError, NotFoundError, TaskFarmError
+from . import _working
 from ._context import ERROR, Context
 from ._parser import parse
+
+WORKING = (_working.run, _working.work)
+"""Commands that do more than to print: what nobody reads of them is not all well."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -29,6 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         SystemExit: with code 2 for wrong usage; with code 0 after --help and --version.
     """
     logging.basicConfig(format="taskfarm: %(message)s")
+    _prepare_streams()
     args = parse(argv)
     if os.getpid() == 1:  # of a container: the kernel keeps from it what it does not handle
         signal.signal(signal.SIGTERM, _leave)
@@ -37,14 +43,36 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
     except BrokenPipeError:  # the reader, `head` perhaps, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        return 128 + signal.SIGPIPE if args.do in WORKING else 0
     except (TaskFarmError, OSError) as error:
-        print(f"taskfarm: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"taskfarm: {_in_words(error)}", file=sys.stderr)
         return ERROR
     except (KeyboardInterrupt, EOFError):
         print("taskfarm: interrupted", file=sys.stderr)
         return 130
     return code
+
+
+def _prepare_streams() -> None:
+    """Let everything be printed somewhere, whatever it is, and whatever is closed."""
+    for handle in range(3):
+        try:
+            os.fstat(handle)
+        except OSError:  # else the next file that is opened takes its place
+            os.open(os.devnull, os.O_RDWR)
+    sys.stdout = sys.stdout or open(os.devnull, "w")
+    sys.stderr = sys.stderr or open(os.devnull, "w")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a log may have what a terminal cannot show
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _in_words(error: Exception) -> str:
+    """An error in a line; what a call was refused for, without the call, which nobody typed."""
+    text = " ".join(str(error).split())
+    if isinstance(error, (BadRequestError, ConflictError, NotFoundError)) and error.status:
+        return text.partition(": ")[2] or text
+    return text
 
 
 def _leave(number: int, frame: FrameType | None) -> None:

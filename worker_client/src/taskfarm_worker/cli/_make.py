@@ -101,9 +101,21 @@ def submit(context: Context) -> int:
     args = context.args
     tasks = read_tasks(context, Path(f"{args.tasklist}_workdir"))
     name = args.name if args.name is not None else _name_of(args.tasklist)
-    check_tasks(tasks, args.command, args.tasklist or "What was asked for")
+    check_tasks(tasks, args.command, origin_of(args.tasklist))
     run = make_run(context, ordered(context, tasks), name)
     return _made(context, run, len(tasks))
+
+
+def origin_of(tasklist: str | None) -> str:
+    """Name what tasks come from, for messages.
+
+    Args:
+        tasklist: a path, - for standard input, or nothing.
+
+    Returns:
+        the beginning of a sentence.
+    """
+    return "Standard input" if tasklist == "-" else tasklist or "What was asked for"
 
 
 def read_tasks(
@@ -166,8 +178,22 @@ def make_run(context: Context, tasks: list[Json], name: str) -> Run:
     Returns:
         the run.
     """
+    check_name(name)
     labels = {"name": name, "namespace": context.args.namespace}
     return context.farm.create_run(inputs=tasks, **labels, **policy(context))
+
+
+def check_name(name: str | None) -> None:
+    """Refuse a name that means something else.
+
+    Args:
+        name: of a new run.
+
+    Raises:
+        InvalidArgumentError: it does.
+    """
+    if name == "last":
+        raise InvalidArgumentError("A run cannot be called 'last': that means the latest one.")
 
 
 def check_tasks(tasks: Sequence[Json], command: str | None, origin: str) -> None:
@@ -184,8 +210,7 @@ def check_tasks(tasks: Sequence[Json], command: str | None, origin: str) -> None
     if not tasks:
         raise InvalidArgumentError(f"{origin} has no tasks: every line is empty or a comment.")
     if command:
-        first = tasks[0]
-        Template(command).check(first if isinstance(first, dict) else {})
+        _check_template(Template(command), tasks, origin)
         return
     for index, task in enumerate(tasks):
         if isinstance(task, dict):
@@ -197,11 +222,25 @@ def check_tasks(tasks: Sequence[Json], command: str | None, origin: str) -> None
             )
 
 
+def _check_template(template: Template, tasks: Sequence[Json], origin: str) -> None:
+    """Fill the command of every task: what one lacks would show only when its turn comes."""
+    first = tasks[0]
+    template.check(first if isinstance(first, dict) else {})
+    for index, task in enumerate(tasks):
+        try:
+            template.fill(index, task)
+        except InvalidArgumentError as error:
+            raise InvalidArgumentError(f"{origin}: {error} Nothing was submitted.") from None
+
+
 def create(context: Context) -> int:
     """Make a run of numbered tasks."""
     args = context.args
     if args.command:
-        Template(args.command).check(None)
+        template = Template(args.command)
+        template.check(None)
+        template.fill(0, None)
+    check_name(args.name)
     run = context.farm.create_run(
         args.tasks, name=args.name, namespace=args.namespace, **policy(context)
     )

@@ -174,7 +174,7 @@ def labelled(parser: argparse.ArgumentParser) -> None:
     add("--task-timeout", type=seconds, metavar="TIME", help="for one attempt: 90s, 15m, 4:00:00")
     add("--backoff", type=seconds, metavar="TIME", help="before a failed task is tried again")
     add("--priority", type=int, metavar="N", help="among the runs of a namespace; high comes first")
-    add("--max-fails", type=int, metavar="N", help="cancel the run when more tasks have failed")
+    add("--max-fails", type=int, metavar="N", help="pause the run once so many tasks have failed")
     add("--max-fail-percent", type=float, metavar="P", help="the same in per cent")
     add("--canary", type=int, metavar="N", help="hold the rest until the first N have succeeded")
     add("--columns", type=int, metavar="N", help="the tasks are a grid of N columns: see the map")

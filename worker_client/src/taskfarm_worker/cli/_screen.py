@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import json
 import os
@@ -70,7 +71,8 @@ class Screen:
             text: the line.
         """
         if not self.quiet:
-            print(text, file=sys.stderr)
+            with contextlib.suppress(OSError):  # nobody reads it: no reason to stop
+                print(text, file=sys.stderr, flush=True)
 
     def data(self, value: Json) -> None:
         """Print a value as JSON: indented for people, in one line for programs.

@@ -14,6 +14,9 @@ from .._answers import Json
 from .._run import Run
 from ._screen import Screen, console, span
 
+LONGEST = 200
+"""Characters of an error that are shown."""
+
 GROUPS = 5
 """Errors that are shown."""
 
@@ -48,6 +51,11 @@ class Look:
         return self.info["state"] in ("finished", "cancelled")
 
     @property
+    def moving(self) -> bool:
+        """Whether anybody works on it."""
+        return bool(self.info["state"] == "active" and self.info["numComputing"])
+
+    @property
     def left(self) -> int:
         """Tasks that have still to end."""
         return int(self.info["numWaiting"] + self.info["numComputing"])
@@ -55,7 +63,7 @@ class Look:
     @property
     def seconds_left(self) -> float | None:
         """Seconds until it is over, at this rate."""
-        return self.left / self.rate if self.rate and not self.over else None
+        return self.left / self.rate if self.rate and self.moving else None
 
     @property
     def data(self) -> dict[str, Json]:
@@ -72,7 +80,7 @@ class Look:
         """The run in one line."""
         name = self.info["name"] or self.info["uuid"][:12]
         pace = ""
-        if self.rate and not self.over:
+        if self.rate and self.moving:
             pace = f", {self.rate:.3g}/s, {span(self.seconds_left or 0)} left"
         return f"{name}: {self.info['state']}, {self.percent:.1f} %, {self.counts() or '0'}{pace}"
 
@@ -84,7 +92,7 @@ class Look:
             f"state    {info['state']}, {self.percent:.1f} % of {info['numTasks']:,} tasks",
             f"tasks    {self.counts() or 'none'}",
         ]
-        if self.rate and not self.over:
+        if self.rate and self.moving:
             left = span(self.seconds_left or 0)
             lines.append(f"pace     {self.rate:.3g} tasks/s, {left} left")
         return lines + failed_in_words(self)
@@ -99,9 +107,24 @@ def failed_in_words(seen: Look) -> list[str]:
     Returns:
         lines; none where nothing has failed.
     """
-    shown = [f"failed   {one['count']:,} x {one['essence']}" for one in seen.groups[:GROUPS]]
+    shown = [
+        f"failed   {one['count']:,} x {printable(one['essence'])}" for one in seen.groups[:GROUPS]
+    ]
     more = len(seen.groups) - GROUPS
     return [*shown, f"failed   … and {more} more kinds of errors"] if more > 0 else shown
+
+
+def printable(text: str) -> str:
+    """An error for a terminal: what a program said of which nobody knows what it is.
+
+    Args:
+        text: anything.
+
+    Returns:
+        one line, not very long, without what cannot be seen.
+    """
+    seen = "".join(one if one.isprintable() and one != "\ufffd" else "?" for one in text)
+    return seen if len(seen) <= LONGEST else seen[: LONGEST - 1] + "…"
 
 
 def look(run: Run, rate: Callable[[dict[str, Json]], float | None] | None = None) -> Look:
@@ -206,7 +229,9 @@ def _watch_richly(run: Run, pace: Pace, interval: float) -> Look:
 def _picture(seen: Look) -> Any:  # noqa: ANN401  # rich is no dependency, so its types are not there
     """The run as a bar with its numbers below."""
     bar = importlib.import_module("rich.progress_bar").ProgressBar
+    line = importlib.import_module("rich.padding").Padding  # a bar alone ends no line
     group = importlib.import_module("rich.console").Group
     text = importlib.import_module("rich.text").Text
     lines = [text(line) for line in seen.lines()]
-    return group(*lines[:1], bar(total=100, completed=seen.percent, width=60), *lines[1:])
+    shown = bar(total=100, completed=seen.percent, width=60)
+    return group(*lines[:1], line(shown, 0, expand=False), *lines[1:])

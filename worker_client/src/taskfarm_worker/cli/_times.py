@@ -55,7 +55,10 @@ def moment(text: str, now: datetime | None = None) -> datetime:
     now = now or datetime.now().astimezone()
     words = text.strip().lower().split()
     if text.startswith("+"):
-        return now + timedelta(seconds=seconds(text[1:]))
+        try:
+            return now + timedelta(seconds=seconds(text[1:]))
+        except OverflowError:
+            raise argparse.ArgumentTypeError(f"{text!r} is too far away.") from None
     day = next((n for n, name in enumerate(DAYS) if words and words[0].startswith(name)), None)
     clock = re.fullmatch(r"([01]?\d|2[0-3]):([0-5]\d)", words[-1]) if words else None
     if clock and len(words) == 1 + (day is not None):

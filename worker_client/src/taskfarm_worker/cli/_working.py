@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
+import os
 import signal
 import sys
 import time
 from pathlib import Path
 
 from .. import _config
-from .._errors import InvalidArgumentError
+from .._errors import InvalidArgumentError, TaskFarmError
+from .._policy import fields
 from .._run import Run
 from .._work import Summary, check
 from .._worker import WORK_PATIENCE
@@ -19,11 +22,19 @@ from ..commands.named import runner_named
 from ..commands.templates import Template
 from ..commands.workdir import Settings, Workdir
 from ._context import CANCELLED, DONE, STOPPED, TASKS_FAILED, Context
-from ._make import check_tasks, make_run, ordered, read_tasks
+from ._make import POLICY, check_tasks, make_run, ordered, origin_of, policy, read_tasks
 from ._screen import span
 from ._state import Look, failed_in_words, look
 
-PROC = 8
+PROC, MOST_PROC = 8, 10_000
+
+IDLE = 10.0
+"""Seconds without a command after which it is asked why."""
+
+CHANGEABLE = frozenset(POLICY.values()) - {"description", "group", "start_after", "expire_at"}
+"""What is changed in a run where it is said otherwise than before; +4h is another moment always."""
+
+NO_TIME = "no further command would end in time"
 
 
 def work(context: Context) -> int:
@@ -31,12 +42,14 @@ def work(context: Context) -> int:
     runs = context.runs
     if context.args.workdir and len(runs) > 1:
         raise InvalidArgumentError("A --workdir holds the logs of one run: leave it out.")
+    _check_options(context)
     for run in runs:
         folder = Workdir(context.args.workdir or _folder_of(context, run))
         folder.make()
         settings = folder.read()
         if settings is None:
-            settings = Settings(run=run.uuid, url=context.farm._server.url_base)
+            url = context.farm._server.url_base
+            settings = Settings(run=run.uuid, url=url, here=os.getcwd())
             if not folder.create(settings):
                 settings = folder.read() or settings
         _check_run(settings, run, folder)
@@ -56,20 +69,21 @@ def run(context: Context) -> int:
     """Submit commands, work on them, and wait; again on the same folder it goes on."""
     args = context.args
     if args.tasklist in (None, "-") and not args.workdir:
-        raise InvalidArgumentError(
-            "Name a tasklist, or say --workdir: a folder to begin or go on in."
-        )
+        raise InvalidArgumentError("Say --workdir: a folder to begin or go on in.")
     folder = Workdir(args.workdir or f"{args.tasklist}_workdir")
     settings = folder.read()
+    _check_options(context, settings)
     if settings is None:
         settings = _begin(context, folder)
         the_run = Run(context.farm._server, settings.run)
     else:
         args.url = args.url or settings.url
         the_run = context.farm.run(settings.run)
+        _change(context, folder, the_run)
         settings = _grow(context, folder, settings, the_run)
     settings = _remember(context, folder, settings)
-    context.screen.note(f"Run {the_run.uuid}, logs in {folder.logs}")
+    ends = "" if settings.timeout is None else f", for {span(settings.timeout)} at most"
+    context.screen.note(f"Run {the_run.uuid}, logs in {folder.logs}{ends}")
     code = _farm(context, the_run, folder, settings)
     return code if code != DONE else _tell_end(context, the_run, folder)
 
@@ -78,7 +92,7 @@ def _begin(context: Context, folder: Workdir) -> Settings:
     """Submit, unless another farmer has done so meanwhile."""
     args = context.args
     tasks = read_tasks(context, folder.path)
-    check_tasks(tasks, args.command, args.tasklist or "What was asked for")
+    check_tasks(tasks, args.command, origin_of(args.tasklist))
     folder.make()
     name = args.name if args.name is not None else Path(args.tasklist or folder.path).name[:200]
     in_order = ordered(context, tasks)
@@ -92,6 +106,7 @@ def _begin(context: Context, folder: Workdir) -> Settings:
         tasks=len(tasks),
         digest=lists.digest(tasks),
         ordered=args.order == "cost",
+        here=os.getcwd(),
     )
     if folder.create(settings):
         folder.write_tasks(in_order)
@@ -101,10 +116,41 @@ def _begin(context: Context, folder: Workdir) -> Settings:
     return theirs if theirs is not None else settings
 
 
+def _change(context: Context, folder: Workdir, run: Run) -> None:
+    """Take up what is said otherwise than before: a policy can change, a command cannot.
+
+    Raises:
+        InvalidArgumentError: it cannot.
+    """
+    given, now = policy(context), run.policy()
+    command = given.pop("template", None)
+    if command is not None and command != now["template"]:
+        raise InvalidArgumentError(
+            f"{folder.path} was started with another command: {now['template'] or 'none'!r}. Take "
+            "another --workdir for this one."
+        )
+    changed = {
+        name: value
+        for name, value in given.items()
+        if name in CHANGEABLE and [*fields({name: value}).items()][0] not in now.items()
+    }
+    if changed:
+        run.change(**changed)
+        words = ", ".join(f"{name} {value}" for name, value in fields(changed).items())
+        context.screen.note(f"The run's policy is changed: {words}.")
+
+
 def _grow(context: Context, folder: Workdir, settings: Settings, run: Run) -> Settings:
     """Add what was added to the list since."""
+    if settings.opened:  # whoever was adding to it has been killed
+        run.change(open=False)
+        settings = folder.change(settings, opened=False)
     tasklist = context.args.tasklist or settings.tasklist
-    if not tasklist or tasklist == "-" or not Path(tasklist).exists():
+    if not tasklist or tasklist == "-":
+        return settings
+    if not context.args.tasklist:
+        tasklist = str(Path(settings.here, tasklist))
+    if not Path(tasklist).exists():
         return settings
     context.args.format = settings.form
     tasks = read_tasks(context, folder.path, tasklist, settings.handler)
@@ -118,13 +164,30 @@ def _grow(context: Context, folder: Workdir, settings: Settings, run: Run) -> Se
         )
     check_tasks(tasks[count:], run.policy()["template"], tasklist)
     was_open = bool(run.policy()["open"])
-    run.change(open=True)
-    run.append(tasks[count:], key=f"list-{count}-{len(tasks)}")
-    folder.write_tasks([*folder.read_tasks()[:count], *tasks[count:]])
-    if not was_open:
-        run.change(open=False)
+    settings = folder.change(settings, opened=not was_open)
+    try:
+        run.change(open=True)
+        run.append(tasks[count:], key=f"list-{count}-{len(tasks)}")
+        folder.write_tasks([*folder.read_tasks()[:count], *tasks[count:]])
+    finally:
+        if not was_open:
+            run.change(open=False)
+            settings = folder.change(settings, opened=False)
     context.screen.note(f"{len(tasks) - count:,} tasks were added to the run.")
     return folder.change(settings, tasks=len(tasks), digest=lists.digest(tasks))
+
+
+def _check_options(context: Context, settings: Settings | None = None) -> None:
+    """See whether the farmer's options make sense, before anything is made or remembered.
+
+    Raises:
+        TaskFarmError: one does not.
+    """
+    args = context.args
+    if args.proc is not None and not 1 <= args.proc <= MOST_PROC:
+        raise InvalidArgumentError(f"--proc is {args.proc}; it must be 1 to {MOST_PROC:,}.")
+    if args.runner is not None:
+        runner_named(args.runner, settings.here if settings else "")
 
 
 def _remember(context: Context, folder: Workdir, settings: Settings) -> Settings:
@@ -134,8 +197,6 @@ def _remember(context: Context, folder: Workdir, settings: Settings) -> Settings
     changes = {name: value for name, value in given.items() if value is not None}
     if not settings.proc and "proc" not in changes:
         changes["proc"] = PROC
-    if changes.get("proc", 1) < 1:
-        raise InvalidArgumentError(f"--proc is {changes['proc']}; it must be 1 or more.")
     folder.make()
     return folder.change(settings, **changes)
 
@@ -158,7 +219,7 @@ def _farm(context: Context, run: Run, folder: Workdir, settings: Settings) -> in
         folder,
         template=Template(template) if template else None,
         proc=settings.proc,
-        runner=runner_named(settings.runner),
+        runner=runner_named(settings.runner, settings.here),
         task_timeout=policy.get("taskTimeout") or math.inf,
         timeout=math.inf if settings.timeout is None else settings.timeout,
         time_left=float(left) if isinstance(left, (int, float)) else math.inf,
@@ -167,9 +228,15 @@ def _farm(context: Context, run: Run, folder: Workdir, settings: Settings) -> in
         patience=_config.patience(None, WORK_PATIENCE),
         verbose=context.args.verbose,
     )
-    farmer = Farmer(job, on_tick=_ticker(context))
+    farmer = Farmer(job, on_tick=_ticker(context, run))
     began = time.monotonic()
     summary = farmer.work()
+    timed = min(job.timeout, job.time_left) < math.inf
+    idle = not farmer.stopped and not summary.done + summary.failed
+    if timed and not farmer.stopped and not run.progress.over:
+        farmer.stopped = NO_TIME  # the farm knows how long they take, and gave out none
+    elif idle and run.progress.state == "cancelled":
+        context.screen.note("The run is cancelled.")
     _tell(context, run, farmer, summary, time.monotonic() - began)
     if farmer.signal is not None and farmer.signal != signal.SIGUSR1:
         return 128 + farmer.signal
@@ -177,19 +244,47 @@ def _farm(context: Context, run: Run, folder: Workdir, settings: Settings) -> in
 
 
 class _ticker:
-    """The line on a terminal that says how it goes."""
+    """The line on a terminal that says how it goes, and why it does not."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, run: Run) -> None:
         args = context.args
+        self._context = context
+        # Its own session, which waits for nobody: commands run on meanwhile.
+        self._run = Run(run._server.impatient(), run.uuid)
         self._shown = sys.stderr.isatty() and not (args.quiet or args.json or args.verbose)
+        self._busy = time.monotonic()
+        self._asked = False
 
     def __call__(self, farmer: Farmer, last: bool = False) -> None:
-        if not self._shown:
+        if farmer.busy or last:
+            self._busy, self._asked = time.monotonic(), False
+        elif not self._asked and time.monotonic() - self._busy > IDLE:
+            self._asked = True
+            self._ask(farmer)
+        if self._shown:
+            summary = farmer.summary
+            text = f"{summary.done:,} done, {summary.failed:,} failed, {farmer.busy} running"
+            end = "\r\x1b[K" if last else ""
+            with contextlib.suppress(OSError):
+                print(f"\r\x1b[K{text}{end}", end="", file=sys.stderr, flush=True)
+
+    def _ask(self, farmer: Farmer) -> None:
+        """Say why nothing comes; what the run's own policy has paused is not waited for."""
+        try:
+            paused = self._run.info()["state"] == "paused"
+            event = next(iter(self._run.events()), None) if paused else None
+        except TaskFarmError:  # it is away: the courier waits for it, and says so
             return
-        summary = farmer.summary
-        text = f"{summary.done:,} done, {summary.failed:,} failed, {farmer.busy} running"
-        end = "\r\x1b[K" if last else ""
-        print(f"\r\x1b[K{text}{end}", end="", file=sys.stderr, flush=True)
+        if event is None or event["what"] != "pause":
+            return
+        why = f": {event['why']}" if event["why"] else ""
+        if event["who"]:
+            end = "\r\x1b[K" if self._shown else ""
+            self._context.screen.note(
+                f"{end}The run is paused by {event['who']}{why}. It is waited for."
+            )
+        else:
+            farmer.halt(f"its policy has paused the run{why}")
 
 
 def _tell(context: Context, run: Run, farmer: Farmer, done: Summary, seconds: float) -> None:
@@ -202,15 +297,24 @@ def _tell(context: Context, run: Run, farmer: Farmer, done: Summary, seconds: fl
     rate = (done.done + done.failed) / seconds if seconds > 0 else 0.0
     text = f"{done.done:,} done, {done.failed:,} failed here in {span(seconds)} ({rate:.3g}/s)"
     if farmer.stopped:
-        text += f"; stopped, since {farmer.stopped}: the rest waits for others"
+        text += f"; stopped, since {farmer.stopped}: the rest waits; {_way_on(context, run)}"
     context.screen.note(text)
+
+
+def _way_on(context: Context, run: Run) -> str:
+    """How to go on with what is left."""
+    args = context.args
+    if getattr(args, "runs", None):
+        return f"'taskfarm work {run.uuid[:12]}' goes on with it"
+    return f"'taskfarm run -w {args.workdir or f'{args.tasklist}_workdir'}' goes on with it"
 
 
 def _tell_end(context: Context, run: Run, folder: Workdir) -> int:
     """Say how the run ended, and what has failed."""
     seen = look(run)
-    if not seen.over:
-        return DONE
+    if not seen.over:  # others work on the rest, perhaps
+        context.screen.note(seen.short())
+        return STOPPED
     if not context.screen.json:
         _tell_people(context, seen, folder)
     if seen.info["state"] == "cancelled":

@@ -67,6 +67,8 @@ def advise(
     Raises:
         InvalidArgumentError: nothing was measured, or it cannot be done in time.
     """
+    if seconds <= 0:
+        raise InvalidArgumentError("The moment of --by is over: name one that is to come.")
     if len(times) < 2:
         raise InvalidArgumentError(
             "Too little is measured yet: some tasks must be done first. Try a few, for example "
@@ -80,7 +82,8 @@ def advise(
     if usable <= p95 or length > seconds:
         raise InvalidArgumentError(
             f"A job of {length:.0f} s is too long to end in {seconds:.0f} s, or too short for "
-            f"tasks of which 5 % take more than {p95:.0f} s."
+            f"tasks of which 5 % take more than {p95:.3g} s: it gives its tasks back "
+            f"{margin(10.0):.0f} s before its end."
         )
     jobs, fewest = (_ceil(left * one / (proc * usable)) for one in (high, low))
     waves = max(1, int(seconds // length))
@@ -101,7 +104,7 @@ def lost(length: float, p95: float) -> float:
     Returns:
         seconds.
     """
-    return min(margin(10.0), length / 4) + p95 / 2
+    return margin(10.0) + p95 / 2
 
 
 def margin(grace: float) -> float:

@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from .._errors import InvalidArgumentError
 from .advice import margin
 
 
@@ -59,6 +60,29 @@ def clock(seconds: float) -> str:
     return f"{whole // 3600:02d}:{whole % 3600 // 60:02d}:{whole % 60:02d}"
 
 
+def quoted(path: str, *, escape: str = "", system: str) -> str:
+    """A path for the directive of a batch system, which no shell reads.
+
+    Args:
+        path: the path.
+        escape: a character that means something else there, and itself where it is doubled.
+        system: for an error message.
+
+    Returns:
+        the path, in quotation marks where that matters.
+
+    Raises:
+        InvalidArgumentError: it cannot be said there.
+    """
+    if '"' in path or any(ord(one) < 32 for one in path):
+        raise InvalidArgumentError(
+            f"A directive of {system} cannot name {path!r}: take another --workdir."
+        )
+    doubled = path.replace(escape, 2 * escape) if escape else path
+    plain = all(one.isalnum() or one in "/._-%+=@:," for one in doubled)
+    return doubled if plain else f'"{doubled}"'
+
+
 def slurm(batch: Batch) -> str:
     """A script for sbatch: an array of single nodes, or one job of several with srun."""
     several = batch.nodes > 1
@@ -75,12 +99,18 @@ def slurm(batch: Batch) -> str:
         f"#SBATCH --signal=B:USR1@{warning}",
         "#SBATCH --requeue",
         *(["#SBATCH --no-kill"] if several else []),
-        f"#SBATCH --output={batch.folder}/slurm-%j.out",
+        f"#SBATCH --output={_output(batch)}",
         "#SBATCH --open-mode=append",
         *(f"#SBATCH --{name}={value}" for name, value in more.items() if value is not None),
         "",
     ]
     return "\n".join([*lines, *(_srun(batch) if several else _exec(batch))]) + "\n"
+
+
+def _output(batch: Batch) -> str:
+    """Where Slurm writes what a job says; its own % stands for the job's number."""
+    path = quoted(f"{batch.folder}/slurm-", escape="%", system="Slurm")
+    return f'{path[:-1]}%j.out"' if path.endswith('"') else f"{path}%j.out"
 
 
 def _exec(batch: Batch) -> list[str]:
@@ -101,7 +131,9 @@ def _srun(batch: Batch) -> list[str]:
         '    wait "$farmers"',
         "    code=$?",
         "}",
-        f"srun --nodes={batch.nodes} --ntasks-per-node=1 --kill-on-bad-exit=0 --no-kill \\",
+        "# --cpus-per-task once more: since 22.05 srun does not take it over from sbatch.",
+        f"srun --nodes={batch.nodes} --ntasks-per-node=1 --cpus-per-task={batch.proc} \\",
+        "    --kill-on-bad-exit=0 --no-kill \\",
         f"    {shlex.join(batch.timed)} &",
         "farmers=$!",
         "trap forward USR1 TERM INT",
@@ -120,7 +152,7 @@ def pbs(batch: Batch) -> str:
         f"#PBS -l select={batch.nodes}:ncpus={batch.proc}",
         f"#PBS -l walltime={clock(batch.seconds)}",
         "#PBS -j oe",
-        f"#PBS -o {batch.folder}/",
+        f"#PBS -o {quoted(batch.folder + '/', system='PBS')}",
         *(f"#PBS -{name} {value}" for name, value in more.items() if value is not None),
         "",
         'cd "$PBS_O_WORKDIR" || exit',
@@ -134,7 +166,8 @@ def _everywhere(batch: Batch) -> str:
     command = shlex.join(batch.timed)
     if batch.nodes == 1:
         return command
-    return f"pbsdsh -- bash -lc {shlex.quote(f'cd $PBS_O_WORKDIR && exec {command}')}"
+    there = f'cd "$PBS_O_WORKDIR" && exec {command}'
+    return f"pbsdsh -- bash -lc {shlex.quote(there)}"
 
 
 def lsf(batch: Batch) -> str:
@@ -151,12 +184,18 @@ def lsf(batch: Batch) -> str:
         f"#BSUB -W {minutes // 60}:{minutes % 60:02d}",
         "#BSUB -wa USR1",
         f"#BSUB -wt {max(1, round(margin(batch.grace) / 60))}",
-        f"#BSUB -o {batch.folder}/lsf-%J-%I.out",
+        f"#BSUB -o {_lsf_output(batch)}",
         *(f"#BSUB -{name} {value}" for name, value in more.items() if value is not None),
         "",
         f"exec {blaunch if batch.nodes > 1 else ''}{shlex.join(batch.timed)}",
         "",
     ])  # fmt: skip
+
+
+def _lsf_output(batch: Batch) -> str:
+    if "%" in batch.folder:
+        raise InvalidArgumentError(f"LSF cannot write below {batch.folder!r}, for its '%'.")
+    return quoted(f"{batch.folder}/lsf-%J-%I.out", system="LSF")
 
 
 def flux(batch: Batch) -> str:

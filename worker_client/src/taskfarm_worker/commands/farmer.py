@@ -43,8 +43,18 @@ TICK = 1.0
 AFTER_KILL = 2.0
 """Seconds for which the end of a killed group is waited for."""
 
+LEFT_BEHIND = "left behind"
+"""Why a group is ended whose leader has ended by itself."""
+
 ECHO = 1.0
-"""Seconds within which the signal that has ended a command may reach the farmer, too."""
+"""Seconds within which the signal that has ended a command may reach the farmer, too; and for which
+what a command has left in the background may go on."""
+
+LONG = 10.0
+"""Seconds between looks while nothing runs."""
+
+SOON = 0.02
+"""Seconds between looks at groups that outlive their leaders."""
 
 
 @dataclass(frozen=True)
@@ -156,8 +166,10 @@ class Farmer:
                     self.courier.start()
                     self._loop()
             finally:
-                self._end_all()
-                self._close()
+                try:
+                    self._end_all()
+                finally:
+                    self._close()
                 self._on_tick(self, True)
         return self.summary
 
@@ -188,6 +200,8 @@ class Farmer:
             now = time.monotonic()
             if now - self._ticked >= TICK or self._signals:
                 self._tick(now)
+            elif self._lingering:
+                self._linger(now)
 
     def _nothing_to_come(self) -> bool:
         if self.courier.error is not None:
@@ -196,7 +210,7 @@ class Farmer:
 
     def _wait(self) -> None:
         """Sleep until a command ends, tasks arrive, progress is told, or it is time to look."""
-        left = TICK if self._running or self._lingering else 60.0
+        left = SOON if self._lingering else TICK if self._running else LONG
         if self._deadline < math.inf and not self.stopped:
             left = min(left, max(0.0, self._deadline - time.monotonic()))
         for handle, _ in self._poll.poll(left * 1000 + 1):
@@ -215,11 +229,20 @@ class Farmer:
             self._stop("its time was up", release=True)
         for one in list(self._running.values()):
             self._look_at(one, now)
+        self._linger(now)
+
+    def _linger(self, now: float) -> None:
+        """Look at what has not ended with its leader, and end it when its time is up."""
         for one, used in list(self._lingering):
-            if one.ending and now >= one.kill_at:
-                one.signal(signal.SIGKILL)
-            gone = bool(one.ending) and not _alive(one.pid)
-            if gone or now >= one.kill_at + (AFTER_KILL if one.ending else 0.0):
+            alive = _alive(one.pid)
+            if alive and now >= one.kill_at:
+                if one.ending:
+                    one.signal(signal.SIGKILL)
+                else:
+                    one.end(LEFT_BEHIND, self.job.grace)
+            # Without anything alive only an echo is waited for.
+            gone = not alive and (one.ending or now >= one.kill_at or not _echoes(used))
+            if gone or (one.ending and now >= one.kill_at + AFTER_KILL):
                 self._lingering.remove((one, used))
                 self._ended(one, used)
 
@@ -235,6 +258,14 @@ class Farmer:
             percent = one.spoken_progress()
             if percent is not None:
                 self.courier.note_progress(one.key, percent)
+
+    def halt(self, why: str) -> None:
+        """Begin no more, and end when what is running has ended.
+
+        Args:
+            why: for `stopped`.
+        """
+        self._stop(why)
 
     # ---- begin
 
@@ -265,7 +296,9 @@ class Farmer:
         try:
             command = command_of(self.job.template, hand.key[0], hand.input)
         except InvalidArgumentError as error:
-            self._refuse(hand, error)
+            if self.job.template is None:  # tasks of a Python function, perhaps: not for us
+                self._refuse(hand, error)
+            self._failed(hand, str(error))
             return
         try:
             one = self._spawner.start(hand, command, self._free[-1])
@@ -273,13 +306,17 @@ class Farmer:
             self._refuse(hand, error)
         except (OSError, ValueError, TaskFarmError) as error:
             why = f"the command could not be started: {error}"
-            self.courier.tell(children.refusal(hand.key, children.complaint(command, why, "")))
-            self.summary.failed += 1
+            self._failed(hand, children.complaint(command, why, ""))
         else:
             self._free.pop()
             self._running[one.pid] = one
             if self.job.verbose:
-                print(f"{time.asctime()} task {hand.key[0]} begins: {command}", file=sys.stderr)
+                _say(f"task {hand.key[0]} begins: {command}")
+
+    def _failed(self, hand: InHand, why: str) -> None:
+        """It is the fault of the task that it cannot be run."""
+        self.courier.tell(children.refusal(hand.key, why))
+        self.summary.failed += 1
 
     def _refuse(self, hand: InHand, error: TaskFarmError) -> None:
         """It is not the fault of the task that it cannot be run: it is given back."""
@@ -311,18 +348,19 @@ class Farmer:
                 self._left_behind(one, children.usage(status, used, floor))
 
     def _left_behind(self, one: Child, used: Usage) -> None:
-        """A command that was ended is over when its whole group is.
+        """A command is over when its whole group is: nothing that it started is left running.
 
-        Batch systems signal all processes of a job, its commands often before the farmer. So one
-        that such a signal has ended waits for a moment: if ours follows, it has not failed.
+        What it has in the background may go on for a moment, as many scripts have something there
+        that ends by itself. Batch systems signal all processes of a job, its commands often before
+        the farmer. So one that such a signal has ended waits for a moment, too: if ours follows, it
+        has not failed.
         """
-        if one.ending and _alive(one.pid):
-            self._lingering.append((one, used))
-        elif used.code and not one.ending and children.signalled(used.code):
-            one.kill_at = time.monotonic() + ECHO
-            self._lingering.append((one, used))
-        else:
+        if not _alive(one.pid) and (one.ending or not _echoes(used)):
             self._ended(one, used)
+            return
+        if not one.ending:
+            one.kill_at = time.monotonic() + ECHO
+        self._lingering.append((one, used))
 
     def _ended(self, one: Child, used: Usage) -> None:
         """Report a command, and free its place."""
@@ -341,17 +379,17 @@ class Farmer:
             shutil.rmtree(one.folder, ignore_errors=True)
         if self.job.verbose:
             how = one.ending or children.in_words(used.code)
-            print(f"{time.asctime()} task {one.key[0]} ends: {how}", file=sys.stderr)
+            _say(f"task {one.key[0]} ends: {how}")
 
     def _report(self, one: Child, used: Usage, now: float) -> None:
         courier = self.courier
         if one.ending == "dropped" or (courier.dropped and one.key in courier.dropped):
             self.summary.dropped += 1
-        elif used.code == 0 and one.ending != "released":
-            courier.tell(children.success(one, used, now))
-            self.summary.done += 1
         elif one.ending == "released":
             courier.tell(children.released(one, now))
+        elif used.code == 0 and one.ending != "timeout":
+            courier.tell(children.success(one, used, now))
+            self.summary.done += 1
         else:
             why = children.in_words(used.code)
             if one.ending == "timeout":
@@ -452,6 +490,17 @@ class Farmer:
 
 def _nothing(number: int, frame: FrameType | None) -> None:
     """Handle SIGCHLD: that it is handled is what wakes the loop."""
+
+
+def _say(text: str) -> None:
+    """Tell of a command; nobody's work stops because nobody reads it."""
+    with contextlib.suppress(OSError, ValueError):
+        print(f"{time.asctime()} {text}", file=sys.stderr, flush=True)
+
+
+def _echoes(used: Usage) -> bool:
+    """Whether a command may have been ended by a signal that is on its way to the farmer, too."""
+    return used.code != 0 and children.signalled(used.code)
 
 
 def _alive(group: int) -> bool:

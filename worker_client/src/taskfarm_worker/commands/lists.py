@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import hashlib
+import io
 import json
 import sys
 from collections import Counter
@@ -45,14 +47,18 @@ def read(path: str, form: str) -> list[Json]:
         InvalidArgumentError: the file cannot be read, or is not what it should be.
     """
     try:
-        if path == "-":
-            return list(_parse(sys.stdin, form, "standard input"))
-        with open(path, encoding="utf-8-sig", newline="" if form == "csv" else None) as file:
-            return list(_parse(file, form, path))
+        with contextlib.ExitStack() as stack:
+            data = sys.stdin.buffer if path == "-" else stack.enter_context(open(path, "rb"))
+            file = io.TextIOWrapper(data, "utf-8-sig", newline="" if form == "csv" else None)
+            try:
+                return list(_parse(file, form, "standard input" if path == "-" else path))
+            finally:
+                file.detach()
     except OSError as error:
         raise InvalidArgumentError(f"{path} cannot be read: {error.strerror}.") from None
     except UnicodeDecodeError as error:
-        raise InvalidArgumentError(f"{path} is no text in UTF-8: {error}.") from None
+        what = "Standard input" if path == "-" else path
+        raise InvalidArgumentError(f"{what} is no text in UTF-8: {error}.") from None
 
 
 def commands(lines: Iterable[str]) -> Iterator[str]:
@@ -139,6 +145,6 @@ def _values(file: TextIO, path: str) -> Iterator[Json]:
             continue
         try:
             yield json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             shown = line.strip()[:60]
             raise InvalidArgumentError(f"{path}, line {index}: {error}: {shown!r}.") from None

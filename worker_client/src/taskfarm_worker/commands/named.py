@@ -9,9 +9,10 @@ from __future__ import annotations
 import configparser
 import importlib
 import importlib.metadata
+import logging
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,8 @@ from .runners import (
     ShellRunner,
     ShifterRunner,
 )
+
+log = logging.getLogger("taskfarm_worker")
 
 HOMES = ("~/.pytaskfarmer", "~/.taskfarm")
 """Where the folders `runners.d` and `tasklists.d` are; what is found later, counts."""
@@ -41,12 +44,13 @@ OURS: dict[str, type] = {
 """Classes that need no path."""
 
 
-def runner_named(name: str) -> Runner:
+def runner_named(name: str, here: str = "") -> Runner:
     """Make a runner.
 
     Args:
         name: of a section; `default` is the basic runner, unless a section says otherwise, and
-            `shell` one that runs everything in a shell.
+            `shell` one that runs everything in a shell. Or the dotted path of a class.
+        here: a further folder to look in.
 
     Returns:
         the runner: it has `run` and `terminate`.
@@ -54,14 +58,16 @@ def runner_named(name: str) -> Runner:
     Raises:
         ConfigurationError: there is none of this name, or it cannot be made.
     """
-    section = find_section(name, "Runner")
+    section = find_section(name, "Runner", here)
     if section is None:
         plain = ("default", "shell")
-        if name not in plain:
-            raise ConfigurationError(unknown(name, "Runner", plain))
-        return BasicRunner() if name == "default" else ShellRunner()
+        if name in plain:
+            return BasicRunner() if name == "default" else ShellRunner()
+        if "." not in name:
+            raise ConfigurationError(unknown(name, "Runner", plain, here))
+        section = name, {}, "--runner"
     path, given, where = section
-    made: Runner = construct(path, "taskfarm.runners", where, (), given)
+    made: Runner = construct(path, "taskfarm.runners", where, (), given, here=here)
     if not callable(getattr(made, "run", None)):
         raise ConfigurationError(f"{where}: {path} is no runner, as it has no method 'run'.")
     return made
@@ -71,42 +77,51 @@ Section = tuple[str, dict[str, str], str]
 """The class of a section, its other values, and where it stands."""
 
 
-def find_section(name: str, key: str) -> Section | None:
+def find_section(name: str, key: str, here: str = "") -> Section | None:
     """Find a section in the *.ini files.
 
     Args:
         name: of the section.
         key: `Runner` or `TaskList`.
+        here: a further folder to look in.
 
     Returns:
         what it says; None where there is none.
     """
     found = None
-    for file, parser in _parsers(key):
-        if parser.has_section(name) and key in parser[name]:
+    for file, parser in _parsers(key, here):
+        if isinstance(parser, str):
+            if file.parent.name.endswith(".d"):  # elsewhere it may be somebody else's
+                log.warning("%s is passed over: %s", file, parser)
+        elif parser.has_section(name) and key in parser[name]:
             values = {one: _value(parser, name, one) for one in parser[name]}
             found = values.pop(key), values, f"{file} [{name}]"
     return found
 
 
-def unknown(name: str, key: str, built_in: Any) -> str:  # noqa: ANN401  # any collection of names
+def unknown(name: str, key: str, built_in: Iterable[str], here: str = "") -> str:
     """Say that there is no such name, and which there are.
 
     Args:
         name: what was asked for.
         key: `Runner` or `TaskList`.
         built_in: names that need no file.
+        here: a further folder that was looked in.
 
     Returns:
         a sentence.
     """
-    names = set(built_in)
-    for _, parser in _parsers(key):
-        names |= {one for one in parser.sections() if key in parser[one]}
-    folders = ", ".join(map(str, _folders(key)))
+    names, bad = set(built_in), []
+    for file, parser in _parsers(key, here):
+        if isinstance(parser, str):
+            bad.append(f"{file} is passed over: {parser}")
+        else:
+            names |= {one for one in parser.sections() if key in parser[one]}
+    folders = ", ".join(str(one.absolute()) for one in _folders(key, here))
     what = "runner" if key == "Runner" else "tasklist handler"
     return (
         f"There is no {what} {name!r} in the *.ini files of {folders}: {', '.join(sorted(names))}."
+        + "".join(f" {one}" for one in bad)
     )
 
 
@@ -117,6 +132,7 @@ def construct(
     arguments: tuple[object, ...],
     options: dict[str, str],
     ours: dict[str, type] | None = None,
+    here: str = "",
 ) -> Any:  # noqa: ANN401  # a class of somebody else
     """Make an object of a class that is named.
 
@@ -127,6 +143,7 @@ def construct(
         arguments: of the constructor.
         options: the named ones.
         ours: classes that need no path.
+        here: a further folder in which modules are looked for.
 
     Returns:
         the object.
@@ -134,13 +151,29 @@ def construct(
     Raises:
         ConfigurationError: there is no such class, or it does not take these arguments.
     """
-    kind = {**OURS, **(ours or {})}.get(path) or _entry_point(path, group) or _imported(path, where)
+    known = {**OURS, **(ours or {})}
+    try:
+        kind = known.get(path) or _entry_point(path, group) or _imported(path, here)
+    except Exception as error:  # anything may happen in a module of somebody else
+        raise ConfigurationError(f"{where}: {path} cannot be loaded: {in_words(error)}.") from None
     try:
         return kind(*arguments, **options)
-    except TypeError as error:
-        raise ConfigurationError(f"{where}: {error}.") from None
-    except (TaskFarmError, OSError) as error:
-        raise ConfigurationError(f"{where}: {error}") from None
+    except Exception as error:  # and in its class
+        raise ConfigurationError(f"{where}: {in_words(error)}") from None
+
+
+def in_words(error: Exception) -> str:
+    """Say what went wrong in somebody else's code.
+
+    Args:
+        error: what it raised.
+
+    Returns:
+        its own words where they are meant to be read, else with the name of its kind.
+    """
+    if isinstance(error, (TaskFarmError, ImportError, OSError)):
+        return str(error)
+    return f"{type(error).__name__}: {error}"
 
 
 def _entry_point(name: str, group: str) -> Any:  # noqa: ANN401
@@ -150,35 +183,35 @@ def _entry_point(name: str, group: str) -> Any:  # noqa: ANN401
     return next((one.load() for one in found if one.name == name), None)
 
 
-def _imported(path: str, where: str) -> Any:  # noqa: ANN401
+def _imported(path: str, here: str) -> Any:  # noqa: ANN401
     """A class by its path; the current folder is looked in last."""
     module, _, name = path.replace(":", ".").rpartition(".")
-    here = os.getcwd()
-    sys.path.append(here)
+    before = sys.path.copy()
+    sys.path += [*([here] if here else []), os.getcwd()]
     try:
         return getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise ConfigurationError(f"{where}: {path} cannot be loaded: {error}.") from None
     finally:
-        sys.path.remove(here)
+        sys.path[:] = before
 
 
-def _folders(key: str) -> list[Path]:
+def _folders(key: str, here: str) -> list[Path]:
     below = "runners.d" if key == "Runner" else "tasklists.d"
-    return [*(Path(home).expanduser() / below for home in HOMES), Path()]
+    homes = [Path(home).expanduser() / below for home in HOMES]
+    return [*homes, *([Path(here)] if here and Path(here) != Path.cwd() else []), Path()]
 
 
-def _parsers(key: str) -> Iterator[tuple[Path, configparser.ConfigParser]]:
-    """The files; one that is no such file is somebody else's."""
-    for folder in _folders(key):
+def _parsers(key: str, here: str) -> Iterator[tuple[Path, configparser.ConfigParser | str]]:
+    """The files; in place of one that makes no sense, why."""
+    for folder in _folders(key, here):
         for file in sorted(folder.glob("*.ini")):
             parser = configparser.ConfigParser()
             parser.optionxform = str  # type: ignore[assignment,method-assign]
             try:
                 parser.read(file, "utf-8")
-            except (configparser.Error, UnicodeDecodeError, OSError):
-                continue
-            yield file, parser
+            except (configparser.Error, UnicodeDecodeError, OSError) as error:
+                yield file, " ".join(str(error).split())
+            else:
+                yield file, parser
 
 
 def _value(parser: configparser.ConfigParser, section: str, name: str) -> str:

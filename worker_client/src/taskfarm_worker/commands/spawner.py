@@ -26,7 +26,9 @@ LONGEST_INPUT = 100_000
 
 PROGRESS_FD = 3
 
-OURS = (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
+OURS = (
+    errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ENOSPC, errno.EDQUOT, errno.EROFS,
+)  # fmt: skip
 """Errors of a start that the next task would meet, too."""
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import glob
 import itertools
+import json
 import re
 import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -17,7 +18,7 @@ from pathlib import Path
 from .._answers import Json
 from .._errors import ConfigurationError, InvalidArgumentError
 from . import lists
-from .named import construct, find_section, unknown
+from .named import construct, find_section, in_words, unknown
 
 MOST_TASKS = 10_000_000
 """A product with more tasks is taken for a mistake."""
@@ -158,7 +159,11 @@ def handled(name: str, path: str, workdir: str) -> tuple[list[Json], str | None]
     kind, given, where = section
     handler = construct(kind, "taskfarm.tasklists", where, (path, workdir), given, HANDLERS)
     command = getattr(handler, "command", None)
-    tasks = [handler[number] for number in range(len(handler))]
+    try:
+        tasks = [handler[number] for number in range(len(handler))]
+        json.dumps(tasks)
+    except Exception as error:  # the class is somebody else's
+        raise ConfigurationError(f"{where}: the tasks of {path}: {in_words(error)}") from None
     return tasks, command if isinstance(command, str) else None
 
 
