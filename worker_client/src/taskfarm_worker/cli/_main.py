@@ -60,8 +60,8 @@ def _prepare_streams() -> None:
             os.fstat(handle)
         except OSError:  # else the next file that is opened takes its place
             os.open(os.devnull, os.O_RDWR)
-    sys.stdout = sys.stdout or open(os.devnull, "w")
-    sys.stderr = sys.stderr or open(os.devnull, "w")
+    sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115  # to the end
+    sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a log may have what a terminal cannot show
             stream.reconfigure(errors="backslashreplace")

@@ -132,7 +132,7 @@ def _change(context: Context, folder: Workdir, run: Run) -> None:
     changed = {
         name: value
         for name, value in given.items()
-        if name in CHANGEABLE and [*fields({name: value}).items()][0] not in now.items()
+        if name in CHANGEABLE and not fields({name: value}).items() <= now.items()
     }
     if changed:
         run.change(**changed)

@@ -174,16 +174,34 @@ def usage(status: int, used: resource.struct_rusage, floor: int) -> Usage:
     return Usage(code, used.ru_utime + used.ru_stime, memory, time.monotonic())
 
 
-def signalled(code: int) -> bool:
-    """Tell whether a command may have been ended by one of the signals that end a farmer.
+def echoes(used: Usage) -> bool:
+    """Tell whether a command may have been ended by a signal that is on its way to us, too.
 
     Args:
-        code: its exit code; a shell and many others make 128 and the signal's number of it.
+        used: how it ended; a shell and many others make 128 and the signal's number of it.
 
     Returns:
         whether it looks like that.
     """
-    return -code in STOPPING or code - 128 in STOPPING
+    return -used.code in STOPPING or used.code - 128 in STOPPING
+
+
+def alive(group: int) -> bool:
+    """Tell whether a process group still has members.
+
+    Args:
+        group: its number.
+
+    Returns:
+        whether it has.
+    """
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def success(child: Child, used: Usage, now: float) -> Told:

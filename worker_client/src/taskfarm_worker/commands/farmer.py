@@ -234,14 +234,14 @@ class Farmer:
     def _linger(self, now: float) -> None:
         """Look at what has not ended with its leader, and end it when its time is up."""
         for one, used in list(self._lingering):
-            alive = _alive(one.pid)
+            alive = children.alive(one.pid)
             if alive and now >= one.kill_at:
                 if one.ending:
                     one.signal(signal.SIGKILL)
                 else:
                     one.end(LEFT_BEHIND, self.job.grace)
             # Without anything alive only an echo is waited for.
-            gone = not alive and (one.ending or now >= one.kill_at or not _echoes(used))
+            gone = not alive and (one.ending or now >= one.kill_at or not children.echoes(used))
             if gone or (one.ending and now >= one.kill_at + AFTER_KILL):
                 self._lingering.remove((one, used))
                 self._ended(one, used)
@@ -355,7 +355,7 @@ class Farmer:
         the farmer. So one that such a signal has ended waits for a moment, too: if ours follows, it
         has not failed.
         """
-        if not _alive(one.pid) and (one.ending or not _echoes(used)):
+        if not children.alive(one.pid) and (one.ending or not children.echoes(used)):
             self._ended(one, used)
             return
         if not one.ending:
@@ -496,19 +496,3 @@ def _say(text: str) -> None:
     """Tell of a command; nobody's work stops because nobody reads it."""
     with contextlib.suppress(OSError, ValueError):
         print(f"{time.asctime()} {text}", file=sys.stderr, flush=True)
-
-
-def _echoes(used: Usage) -> bool:
-    """Whether a command may have been ended by a signal that is on its way to the farmer, too."""
-    return used.code != 0 and children.signalled(used.code)
-
-
-def _alive(group: int) -> bool:
-    """Whether a process group still has members."""
-    try:
-        os.killpg(group, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
