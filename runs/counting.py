@@ -11,7 +11,7 @@ from runs.tallies import Counts
 
 MOST = 50_000
 """Tasks of a state that are counted by number; where there are more, the count is a least."""
-MOST_READ = 5_000
+MOST_READ = 2_500
 """The same where each has to be read: for its host, its error, its age."""
 
 

@@ -48,6 +48,8 @@ POLICY = (
     "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; "
     "frame-ancestors 'none'; form-action 'self'"
 )
+# Which links are fetched ahead, while the pointer rests on them, stands in the page: no script does.
+PAGES_POLICY = POLICY + "; script-src 'self' 'inline-speculation-rules'"
 # The bundled documentation of the API sets styles from its own script.
 DOCS_POLICY = POLICY + "; style-src 'self' 'unsafe-inline'"
 
@@ -57,7 +59,7 @@ def content_security_policy(get_response: Handler) -> Handler:
 
     def respond(request: HttpRequest) -> HttpResponse:
         response = get_response(request)
-        policy = DOCS_POLICY if request.path.startswith(DOCS) else POLICY
+        policy = DOCS_POLICY if request.path.startswith(DOCS) else PAGES_POLICY
         response.headers.setdefault("Content-Security-Policy", policy)
         return response
 

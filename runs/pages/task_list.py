@@ -18,7 +18,7 @@ from runs.selection import Selection
 from runs.states import TaskState
 from runs.tallies import Counts
 
-PER_PAGE = 50
+PER_PAGE = 25
 
 
 @dataclass(frozen=True)

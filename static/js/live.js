@@ -131,5 +131,7 @@ if (regions().length) {
   document.addEventListener("selectionchange", () => getSelection().isCollapsed && status.dataset.state === "held" && renew());
   addEventListener("online", renew);
   notice.querySelector("[data-live-now]").addEventListener("click", renew);
-  plan();
+  // A page that was fetched ahead may have waited for its click.
+  if (performance.getEntriesByType("navigation")[0]?.deliveryType) renew();
+  else plan();
 }
