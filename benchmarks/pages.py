@@ -297,9 +297,9 @@ def in_the_browser(bench: Bench, result: Result, browser: Browser, small: Stage)
             empty: list[list[float]] = [[], []]
             for _ in range(bench.size(BROWSER_ROUNDS, 1)):
                 url = root + small.path("/runs/{run}/")
-                asked = (f"{theirs}/", THEIR_LINK, FIRST_ROW), (url, OUR_LINK, OURS_FIRST_ROW, state)
-                for place, one in enumerate(asked):
-                    times[place].append(browser.seconds_from_click(*one))
+                click = browser.seconds_from_click
+                times[0].append(click(f"{theirs}/", THEIR_LINK, FIRST_ROW))
+                times[1].append(click(url, OUR_LINK, OURS_FIRST_ROW, state))
                 empty[0].append(browser.seconds_until(f"{theirs}/tasks", FIRST_ROW))
                 empty[1].append(browser.seconds_until(f"{url}tasks", OURS_FIRST_ROW, state))
     largest = max(views, key=lambda name: views[name])

@@ -48,7 +48,7 @@ POLICY = (
     "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; "
     "frame-ancestors 'none'; form-action 'self'"
 )
-# Which links are fetched ahead, while the pointer rests on them, stands in the page: no script does.
+# Which links are fetched ahead, while the pointer rests on them, stands in the page; no script.
 PAGES_POLICY = POLICY + "; script-src 'self' 'inline-speculation-rules'"
 # The bundled documentation of the API sets styles from its own script.
 DOCS_POLICY = POLICY + "; style-src 'self' 'unsafe-inline'"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 
 import pytest
 from taskfarm_clock import FakeClock
@@ -203,3 +204,16 @@ def test_a_courier_that_fails_says_so(
     stub.fault("POST", "/exchange", answer(200, {"tasks": [{"nonsense": 1}]}))
     with caplog.at_level(logging.ERROR), pytest.raises(RuntimeError, match=r"courier .* failed"):
         run.work(lambda task: None)
+
+
+def test_an_answer_to_an_older_question_puts_no_newer_one_off(stub: Stub) -> None:
+    run, _ = run_of(stub)
+    courier = _courier.Courier(run._server, run.uuid, "0" * 32, patience=1.0)
+    courier.poll()  # whoever works has nothing to do
+    now = time.monotonic()
+    courier._none_to_be_had({"retryAfter": 5}, now)
+    assert courier._when() >= now + 5
+    courier.ask()  # the last command has ended while an exchange was on its way …
+    courier._none_to_be_had({"retryAfter": 5}, now)  # … that tells of the time before
+    assert courier._when() <= time.monotonic()
+    assert courier._want(time.monotonic()) == 1

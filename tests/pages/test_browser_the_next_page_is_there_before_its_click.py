@@ -1,4 +1,4 @@
-"""In a real Chromium: the page of a link on which the pointer rests is fetched ahead, and is fresh."""
+"""In a real Chromium: while the pointer rests on a link its page is fetched, and made fresh."""
 
 import pytest
 from django.contrib.auth.models import User

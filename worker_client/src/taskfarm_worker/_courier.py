@@ -198,6 +198,7 @@ class Courier:
         self._doubt = False
         self._say_holding = False
         self._starved = False
+        self._asked = False
         self._hurried = False
         self._grace_seconds = GRACE
         self._grace_ends = math.inf
@@ -283,6 +284,7 @@ class Courier:
     def ask(self) -> None:
         """Ask for tasks at once, and report by the way: whoever works has nothing left to do."""
         with self._bell:
+            self._asked = True
             self._not_before = 0.0
             self._due = time.monotonic()
             self._bell.notify_all()
@@ -435,7 +437,7 @@ class Courier:
     def _exchange(self) -> None:
         """Make one exchange, and see what the answer brings."""
         self._due = math.inf
-        self.armed = False
+        self.armed = self._asked = False
         self._give_back_when_stuck()
         batch, content = self._compose()
         call = Call(
@@ -584,7 +586,8 @@ class Courier:
             self._say_holding = not self._starved
             self._starved = True
             wait = float(answer.get("retryAfter") or 1.0)
-            self._not_before = now + wait * random.uniform(1.0, 1.25)
+            if not self._asked:  # since then, with reports that may have been the run's last
+                self._not_before = now + wait * random.uniform(1.0, 1.25)
 
     def _drop(self, dropped: list[list[Json]]) -> None:
         """Forget what the server has taken away."""
