@@ -94,7 +94,8 @@ def _begin(context: Context, folder: Workdir) -> Settings:
     tasks = read_tasks(context, folder.path)
     check_tasks(tasks, args.command, origin_of(args.tasklist))
     folder.make()
-    name = args.name if args.name is not None else Path(args.tasklist or folder.path).name[:200]
+    named = folder.path if args.tasklist in ("-", None) else args.tasklist
+    name = args.name if args.name is not None else Path(named).name[:200]
     in_order = ordered(context, tasks)
     made = make_run(context, in_order, name)
     settings = Settings(
@@ -295,7 +296,7 @@ def _tell(context: Context, run: Run, farmer: Farmer, done: Summary, seconds: fl
         context.screen.data({"uuid": run.uuid, **told, "seconds": seconds, "stopped": why})
         return
     rate = (done.done + done.failed) / seconds if seconds > 0 else 0.0
-    text = f"{done.done:,} done, {done.failed:,} failed here in {span(seconds)} ({rate:.3g}/s)"
+    text = f"{done.done:,} done and {done.failed:,} failed attempts here in {span(seconds)} ({rate:.3g}/s)"
     if farmer.stopped:
         text += f"; stopped, since {farmer.stopped}: the rest waits; {_way_on(context, run)}"
     context.screen.note(text)
