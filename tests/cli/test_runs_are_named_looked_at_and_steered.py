@@ -265,6 +265,9 @@ def test_bash_completes(taskfarm: Call, here: Path) -> None:
     assert bash(ask.format("re", 1)) == "results restart resume"
     assert bash(ask.format("restart last --ol", 3)) == "--older-than"
     assert bash(ask.format("completion f", 2)) == "fish"
+    assert bash(ask.format("tasks last --status c", 4)) == "computing cancelled"
+    assert bash(ask.format("ls --state p", 3)) == "paused"
+    assert bash(ask.format("wait l", 2)) == "last"
 
 
 def bash(script: str) -> str:

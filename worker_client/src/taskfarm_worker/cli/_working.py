@@ -296,7 +296,8 @@ def _tell(context: Context, run: Run, farmer: Farmer, done: Summary, seconds: fl
         context.screen.data({"uuid": run.uuid, **told, "seconds": seconds, "stopped": why})
         return
     rate = (done.done + done.failed) / seconds if seconds > 0 else 0.0
-    text = f"{done.done:,} done and {done.failed:,} failed attempts here in {span(seconds)} ({rate:.3g}/s)"
+    did = f"{done.done:,} done and {done.failed:,} failed attempts here"
+    text = f"{did} in {span(seconds)} ({rate:.3g}/s)"
     if farmer.stopped:
         text += f"; stopped, since {farmer.stopped}: the rest waits; {_way_on(context, run)}"
     context.screen.note(text)
