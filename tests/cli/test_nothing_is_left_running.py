@@ -241,6 +241,37 @@ def test_what_ends_by_itself_in_the_background_may_end(
     assert Path("w/logs/log_0").read_text() == "to the end\n"
 
 
+NEVER_REAPS = """
+import ctypes, subprocess, sys
+ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)
+sys.exit(subprocess.Popen([sys.executable, "-m", "taskfarm_worker", *sys.argv[1:]]).wait())
+"""
+"""Stands in for the init of a container that takes orphans, and never asks how they ended."""
+
+
+def test_orphans_that_have_ended_are_not_waited_for(farm: Farm) -> None:
+    run = farm.create_run(inputs=["(sleep 0.1) & true"] * 8)
+    began = time.monotonic()
+    done = subprocess.run([sys.executable, "-c", NEVER_REAPS, "work", run.uuid, "-n", "4"])
+    assert (done.returncode, counts(run)) == (0, {"done": 8})
+    assert time.monotonic() - began < 12, "as long as one would be waited for"
+
+
+@pytest.mark.parametrize("how", ["release", "finish"])
+def test_what_has_ended_before_a_signal_is_not_done_again(
+    start: Start, farm: Farm, how: str
+) -> None:
+    left = "sleep 1000 & echo $$ > leader_$TASKFARM_TASK; exit {}"
+    run = farm.create_run(inputs=[left.format(0), left.format(4), "touch long; sleep 3"])
+    farmer = start("work", run.uuid, "-n", 3, "--grace", 1, "--on-signal", how)
+    until(lambda: all(Path(one).exists() for one in ("leader_0", "leader_1", "long")))
+    until(lambda: not alive("leader_0") + alive("leader_1"))
+    farmer.send_signal(signal.SIGUSR1)
+    farmer.communicate(timeout=60)
+    last = {"done": 1, "failed": 1, "waiting": 1} if how == "release" else {"done": 2, "failed": 1}
+    assert (farmer.returncode, counts(run)) == (75, last)
+
+
 def test_a_command_that_ends_well_after_its_time_has_timed_out(
     process: Callable[..., Said], farm: Farm
 ) -> None:

@@ -96,6 +96,42 @@ def test_a_refused_addition_leaves_the_run_closed(process: Call, farm: Farm) -> 
     assert run.policy()["open"] is False
 
 
+def test_an_addition_is_made_once_whoever_was_killed_over_it(process: Call, farm: Farm) -> None:
+    tasks, folder = Path("some.tasks"), Path("some.tasks_workdir")
+    tasks.write_text("echo 0\n")
+    assert process("run", tasks).code == 0
+    tasks.write_text("echo 0\necho 1\n")
+    # As if a farmer had been killed after it had brought the addition, before it noted that.
+    run = farm.run(json.loads((folder / "taskfarm.json").read_text())["run"])
+    run.change(open=True)
+    run.append(["echo 1"], key="list-1")
+    run.change(open=False)
+    tasks.write_text("echo 0\necho 1\necho 2\n")
+    said = process("run", tasks)
+    assert said.code == 0, said.err
+    assert counts(run) == {"done": 3}
+    assert (folder / "logs/log_2").read_text() == "2\n"
+
+
+def test_products_and_globs_grow_or_are_refused(process: Call, farm: Farm) -> None:
+    words = ["run", "-w", "w", "--command", "echo {a}", "--product"]
+    assert process(*words, "a=1..3").code == 0
+    assert process(*words, "a=1..6").code == 0
+    run = farm.run(json.loads(Path("w/taskfarm.json").read_text())["run"])
+    assert counts(run) == {"done": 6}
+    said = process(*words, "a=2..9")
+    assert (said.code, "What was asked for is not the list" in said.err) == (1, True)
+
+
+def test_a_limit_is_remembered_until_it_is_lifted(process: Call) -> None:
+    Path("work.tasks").write_text("true\n")
+    said = process("run", "work.tasks", "--timeout", 0)
+    assert (said.code, "--timeout none: without a limit" in said.err) == (75, True), said.err
+    assert process("run", "-w", "work.tasks_workdir").code == 75
+    assert process("run", "-w", "work.tasks_workdir", "--timeout", "none").code == 0
+    assert json.loads(Path("work.tasks_workdir/taskfarm.json").read_text())["timeout"] is None
+
+
 def test_another_command_is_another_run_and_another_policy_is_taken_up(
     process: Call, farm: Farm
 ) -> None:

@@ -89,8 +89,8 @@ def test_the_table_says_which_tasks_it_shows(alice, visit):
     run = factories.run(alice, 1200)
     factories.advance(run, factories.worker(alice), done=3, failed=2)
     client, lead = visit(alice), f"/runs/{run.uuid.hex}/tasks"
-    assert "Tasks by number, 0 to 49 on this page" in client.get(lead).content.decode()
-    assert "1,100 to 1,149 on this page" in client.get(f"{lead}?from=1100").content.decode()
+    assert "Tasks by number, 0 to 24 on this page" in client.get(lead).content.decode()
+    assert "1,100 to 1,124 on this page" in client.get(f"{lead}?from=1100").content.decode()
     failed = client.get(f"{lead}?state=failed").content.decode()
     assert "Failed tasks by number, 3 to 4 on this page" in failed
 

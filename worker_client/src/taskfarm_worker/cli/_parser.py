@@ -12,7 +12,7 @@ from .._version import __version__
 from ..commands.lists import FORMATS
 from . import _cluster, _complete, _look, _make, _records_of, _steer, _working
 from ._context import Command
-from ._times import moment, seconds
+from ._times import limit, moment, seconds
 
 STATES = ("waiting", "computing", "done", "failed", "cancelled")
 RUN_STATES = ("active", "paused", "finished", "cancelled")
@@ -206,7 +206,10 @@ def farmed(parser: argparse.ArgumentParser) -> None:
     """
     add = parser.add_argument
     add("-n", "--proc", type=int, metavar="N", help="commands at a time; 8 by default")
-    add("--timeout", type=seconds, metavar="TIME", help="end after this time; tasks are given back")
+    add(
+        "--timeout", type=limit, metavar="TIME",
+        help="end after this time, tasks are given back; none lifts an earlier one",
+    )  # fmt: skip
     add("-r", "--runner", metavar="NAME", help="how commands are run, from an *.ini file")
     add("-v", "--verbose", action="store_true", help="tell of each command that begins or ends")
     add("--grace", type=seconds, metavar="TIME", help="from SIGTERM to SIGKILL; 10s by default")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import re
 from datetime import datetime, timedelta
 
@@ -37,6 +38,21 @@ def seconds(text: str) -> float:
     raise argparse.ArgumentTypeError(
         f"{text!r} is no span of time: write 90s, 15m, 4h, 2d or 4:00:00."
     )
+
+
+def limit(text: str) -> float:
+    """Read a span of time, or that there is none.
+
+    Args:
+        text: as for `seconds`, or `none`.
+
+    Returns:
+        seconds; infinite for none.
+
+    Raises:
+        argparse.ArgumentTypeError: it is no span of time.
+    """
+    return math.inf if text.strip().lower() == "none" else seconds(text)
 
 
 def moment(text: str, now: datetime | None = None) -> datetime:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 import math
 import os
+import shlex
 import signal
 import sys
 import time
 from pathlib import Path
 
 from .. import _config
+from .._answers import Json
 from .._errors import InvalidArgumentError, TaskFarmError
 from .._policy import fields
 from .._run import Run
@@ -135,6 +137,15 @@ def _change(context: Context, folder: Workdir, run: Run) -> None:
         for name, value in given.items()
         if name in CHANGEABLE and not fields({name: value}).items() <= now.items()
     }
+    info, args = run.info(), context.args
+    labels = ("name", "namespace", "description", "group")
+    passed_over = [
+        f"--{one}"
+        for one in labels
+        if getattr(args, one) is not None and one in info and getattr(args, one) != info[one]
+    ]
+    if passed_over:
+        context.screen.note(f"Passed over, as the run is there already: {', '.join(passed_over)}.")
     if changed:
         run.change(**changed)
         words = ", ".join(f"{name} {value}" for name, value in fields(changed).items())
@@ -146,29 +157,26 @@ def _grow(context: Context, folder: Workdir, settings: Settings, run: Run) -> Se
     if settings.opened:  # whoever was adding to it has been killed
         run.change(open=False)
         settings = folder.change(settings, opened=False)
-    tasklist = context.args.tasklist or settings.tasklist
-    if not tasklist or tasklist == "-":
-        return settings
-    if not context.args.tasklist:
-        tasklist = str(Path(settings.here, tasklist))
-    if not Path(tasklist).exists():
-        return settings
-    context.args.format = settings.form
-    tasks = read_tasks(context, folder.path, tasklist, settings.handler)
+    origin, tasks = _read_again(context, folder, settings)
     count = settings.tasks
-    if len(tasks) == count and lists.digest(tasks) == settings.digest:
+    if tasks is None or (len(tasks) == count and lists.digest(tasks) == settings.digest):
         return settings
     if len(tasks) <= count or lists.digest(tasks[:count]) != settings.digest:
         raise InvalidArgumentError(
-            f"{tasklist} is not the list that {folder.path} was started with: tasks may only be "
+            f"{origin} is not the list that {folder.path} was started with: tasks may only be "
             "added at its end. Take another --workdir for another list."
         )
-    check_tasks(tasks[count:], run.policy()["template"], tasklist)
+    check_tasks(tasks[count:], run.policy()["template"], origin)
+    there = run.progress.total
+    if count < there <= len(tasks):  # who added them was killed before it could be noted
+        count = there
     was_open = bool(run.policy()["open"])
-    settings = folder.change(settings, opened=not was_open)
+    if not was_open:
+        settings = folder.change(settings, opened=True)
     try:
         run.change(open=True)
-        run.append(tasks[count:], key=f"list-{count}-{len(tasks)}")
+        if tasks[count:]:  # the key: of two who add at once, the server takes one
+            run.append(tasks[count:], key=f"list-{count}")
         folder.write_tasks([*folder.read_tasks()[:count], *tasks[count:]])
     finally:
         if not was_open:
@@ -176,6 +184,24 @@ def _grow(context: Context, folder: Workdir, settings: Settings, run: Run) -> Se
             settings = folder.change(settings, opened=False)
     context.screen.note(f"{len(tasks) - count:,} tasks were added to the run.")
     return folder.change(settings, tasks=len(tasks), digest=lists.digest(tasks))
+
+
+def _read_again(
+    context: Context, folder: Workdir, settings: Settings
+) -> tuple[str, list[Json] | None]:
+    """What the list says now, and where it stands; None where there is nothing to look at."""
+    args = context.args
+    args.format = settings.form
+    if args.glob or args.product:
+        return origin_of(None), read_tasks(context, folder.path)
+    tasklist = args.tasklist or settings.tasklist
+    if not tasklist or tasklist == "-":
+        return origin_of(tasklist), None
+    if not args.tasklist:
+        tasklist = str(Path(settings.here, tasklist))
+    if not Path(tasklist).exists():
+        return tasklist, None
+    return tasklist, read_tasks(context, folder.path, tasklist, settings.handler)
 
 
 def _check_options(context: Context, settings: Settings | None = None) -> None:
@@ -196,6 +222,8 @@ def _remember(context: Context, folder: Workdir, settings: Settings) -> Settings
     names = ("proc", "runner", "timeout", "grace", "on_signal")
     given = {name: getattr(context.args, name) for name in names}
     changes = {name: value for name, value in given.items() if value is not None}
+    if changes.get("timeout") == math.inf:
+        changes["timeout"] = None
     if not settings.proc and "proc" not in changes:
         changes["proc"] = PROC
     folder.make()
@@ -299,16 +327,19 @@ def _tell(context: Context, run: Run, farmer: Farmer, done: Summary, seconds: fl
     did = f"{done.done:,} done and {done.failed:,} failed attempts here"
     text = f"{did} in {span(seconds)} ({rate:.3g}/s)"
     if farmer.stopped:
-        text += f"; stopped, since {farmer.stopped}: the rest waits; {_way_on(context, run)}"
+        text += f"; stopped, since {farmer.stopped}: the rest waits; "
+        text += _way_on(context, run, farmer.job.timeout < math.inf)
     context.screen.note(text)
 
 
-def _way_on(context: Context, run: Run) -> str:
+def _way_on(context: Context, run: Run, timed: bool) -> str:
     """How to go on with what is left."""
     args = context.args
+    limit = " (--timeout none: without a limit)" if timed else ""
     if getattr(args, "runs", None):
-        return f"'taskfarm work {run.uuid[:12]}' goes on with it"
-    return f"'taskfarm run -w {args.workdir or f'{args.tasklist}_workdir'}' goes on with it"
+        return f"'taskfarm work {run.uuid[:12]}' goes on with it{limit}"
+    folder = args.workdir or f"{args.tasklist}_workdir"
+    return f"'taskfarm run -w {shlex.quote(str(folder))}' goes on with it{limit}"
 
 
 def _tell_end(context: Context, run: Run, folder: Workdir) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import json
 import os
 import re
@@ -26,6 +27,9 @@ SAID = 5
 
 SPOKEN = re.compile(rb"taskfarm: *(\d{1,3}(?:\.\d+)?) *%")
 NUMBER = re.compile(rb"(\d{1,3}(?:\.\d+)?) *%?\s*\n")
+
+SUBREAPER = 36
+"""PR_SET_CHILD_SUBREAPER."""
 
 MEMORY_UNIT = 1 if sys.platform == "darwin" else 1024
 """Bytes in a unit of what the system tells of memory."""
@@ -184,6 +188,16 @@ def echoes(used: Usage) -> bool:
         whether it looks like that.
     """
     return -used.code in STOPPING or used.code - 128 in STOPPING
+
+
+def adopt_orphans() -> None:
+    """Become the parent of what commands leave behind, on Linux, to be told when it has ended.
+
+    Else it is init's to reap, which in a container may be late, or never there; what has ended and
+    is not reaped looks alive (prctl(2), PR_SET_CHILD_SUBREAPER).
+    """
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(SUBREAPER, 1, 0, 0, 0)
 
 
 def alive(group: int) -> bool:

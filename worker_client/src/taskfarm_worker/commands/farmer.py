@@ -160,6 +160,7 @@ class Farmer:
             TaskFarmError: the server refused, or stayed away for longer than patience.
         """
         self.courier.free = self.job.proc
+        children.adopt_orphans()
         with self._handling():
             try:
                 if self._register():
@@ -335,7 +336,7 @@ class Farmer:
 
     def _reap(self) -> None:
         """Take up all that have ended."""
-        while self._running:
+        while self._running or self._lingering:  # of which orphans come to us
             try:
                 pid, status, used = os.wait4(-1, os.WNOHANG)
             except ChildProcessError:
@@ -415,8 +416,8 @@ class Farmer:
             finish = self.job.on_signal == "finish" and first
             ending = [one for one in self._groups() if one.ending]
             self._stop(f"it got {signal.Signals(number).name}", release=not finish)
-            for one, _ in self._lingering:
-                one.end("released", self.job.grace)
+            for one, used in self._lingering:  # who ended by itself has done what it had to do
+                one.end("released" if children.echoes(used) else LEFT_BEHIND, self.job.grace)
             self.courier.hurry()
             if self._heard.again:  # what has been asked to end already is not waited for
                 for one in ending:
