@@ -111,6 +111,8 @@ def test_an_addition_is_made_once_whoever_was_killed_over_it(process: Call, farm
     assert said.code == 0, said.err
     assert counts(run) == {"done": 3}
     assert (folder / "logs/log_2").read_text() == "2\n"
+    kept = (folder / "tasks.ndjson").read_text().splitlines()
+    assert kept == ['"echo 0"', '"echo 1"', '"echo 2"']
 
 
 def test_products_and_globs_grow_or_are_refused(process: Call, farm: Farm) -> None:

@@ -158,7 +158,7 @@ def _grow(context: Context, folder: Workdir, settings: Settings, run: Run) -> Se
         run.change(open=False)
         settings = folder.change(settings, opened=False)
     origin, tasks = _read_again(context, folder, settings)
-    count = settings.tasks
+    count = noted = settings.tasks
     if tasks is None or (len(tasks) == count and lists.digest(tasks) == settings.digest):
         return settings
     if len(tasks) <= count or lists.digest(tasks[:count]) != settings.digest:
@@ -177,12 +177,12 @@ def _grow(context: Context, folder: Workdir, settings: Settings, run: Run) -> Se
         run.change(open=True)
         if tasks[count:]:  # the key: of two who add at once, the server takes one
             run.append(tasks[count:], key=f"list-{count}")
-        folder.write_tasks([*folder.read_tasks()[:count], *tasks[count:]])
+        folder.write_tasks([*folder.read_tasks()[:noted], *tasks[noted:]])
     finally:
         if not was_open:
             run.change(open=False)
             settings = folder.change(settings, opened=False)
-    context.screen.note(f"{len(tasks) - count:,} tasks were added to the run.")
+    context.screen.note(f"Tasks that were added to the run: {len(tasks) - noted:,}.")
     return folder.change(settings, tasks=len(tasks), digest=lists.digest(tasks))
 
 
