@@ -130,7 +130,7 @@ def in_order(ids: Iterable[int]) -> Iterable[Worker]:
 CREWS = """
 SELECT held.run_id, COUNT(DISTINCT CASE
     WHEN w.heartbeat IS NOT NULL AND w.last_seen < {silent_since} THEN NULL
-    ELSE COALESCE(held.worker_id, 0) END)
+    ELSE COALESCE(held.worker_id, 0) END), COUNT(*)
 FROM (
     SELECT run_id, worker_id FROM runs_task WHERE state = 1 AND run_id {in_list} LIMIT %s
 ) AS held LEFT JOIN runs_worker AS w ON w.id = held.worker_id
@@ -143,8 +143,11 @@ def crews(run_ids: list[int]) -> dict[int, int]:
     """How many workers hold tasks of each of some runs now, in one query.
 
     Those that are silent do not count: who knows whether they live. A run all of whose workers are
-    silent has 0 of them; one that has no computing task is missing.
+    silent has 0 of them; one that has no computing task is missing, as is one of which nothing is
+    known because very many tasks are in flight.
     """
     if not run_ids:
         return {}
-    return dict(fetch(CREWS, [as_list(run_ids), MOST_IN_CREWS]))
+    rows = fetch(CREWS, [as_list(run_ids), MOST_IN_CREWS])
+    whole = sum(held for _, _, held in rows) < MOST_IN_CREWS
+    return {run: crew for run, crew, _ in rows if crew or whole}

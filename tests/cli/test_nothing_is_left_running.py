@@ -314,6 +314,11 @@ def test_a_run_that_its_policy_pauses_is_not_waited_for(
     said = process("run", "work.tasks", "-n", 1, "--max-fails", 3)
     assert said.code == 75, said.err
     assert "its policy has paused the run: " in said.err
+    # Nor later, when something else has happened to it.
+    run = farm.run(json.loads(Path("work.tasks_workdir/taskfarm.json").read_text())["run"])
+    run.restart(states=["failed"])
+    said = process("run", "work.tasks")
+    assert (said.code, "its policy has paused the run: " in said.err) == (75, True), said.err
 
 
 def test_who_has_paused_a_run_is_told_while_it_is_waited_for(start: Start, farm: Farm) -> None:

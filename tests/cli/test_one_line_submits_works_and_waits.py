@@ -2,6 +2,9 @@
 
 import itertools
 import json
+import shlex
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -96,6 +99,30 @@ def test_a_refused_addition_leaves_the_run_closed(process: Call, farm: Farm) -> 
     assert run.policy()["open"] is False
 
 
+def test_farmers_that_find_a_grown_list_at_once_share_it(
+    process: Call, start: Callable[..., Any], farm: Farm
+) -> None:
+    tasks = Path("grown.tasks")
+    tasks.write_text("echo 0 >> out_0\n")
+    assert process("run", tasks).code == 0
+    tasks.write_text("".join(f"echo {n} >> out_{n}\n" for n in range(40)))
+    farmers = [start("run", tasks, "--proc", 2) for _ in range(4)]
+    ends = [one.communicate(timeout=120) for one in farmers]
+    assert [one.returncode for one in farmers] == [0, 0, 0, 0], ends
+    assert [Path(f"out_{n}").read_text() for n in range(40)] == [f"{n}\n" for n in range(40)]
+    run = farm.run(json.loads(Path("grown.tasks_workdir/taskfarm.json").read_text())["run"])
+    assert (counts(run), run.policy()["open"]) == ({"done": 40}, False)
+
+
+def test_standard_input_may_be_closed(process: Call) -> None:
+    words = [sys.executable, "-m", "taskfarm_worker", "run", "-", "-w", "w"]
+    done = subprocess.run(
+        ["bash", "-c", f"{shlex.join(words)} <&-"], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1), done.stderr
+    assert "Standard input has no tasks" in done.stderr
+
+
 def test_an_addition_is_made_once_whoever_was_killed_over_it(process: Call, farm: Farm) -> None:
     tasks, folder = Path("some.tasks"), Path("some.tasks_workdir")
     tasks.write_text("echo 0\n")
@@ -182,6 +209,14 @@ def test_it_goes_on_from_another_folder(process: Call, here: Path, farm: Farm) -
     said = process("run", "-w", here / "w", cwd=here / "else")
     assert said.code == 0, said.err
     assert Path("w/logs/log_1").read_text() == "two\n"
+    # Likewise a handler, and what it makes of the list.
+    Path("t.ini").write_text("[table]\nTaskList = CsvTaskList\ncommand = echo {a}\n")
+    Path("rows").write_text("a\n1\n")
+    assert process("run", "rows", "-t", "table", "-w", "v").code == 0
+    Path("rows").write_text("a\n1\n2\n")
+    said = process("run", "-w", here / "v", cwd=here / "else")
+    assert said.code == 0, said.err
+    assert Path("v/logs/log_1").read_text() == "2\n"
 
 
 def test_several_farmers_share_a_list_that_none_has_submitted_yet(

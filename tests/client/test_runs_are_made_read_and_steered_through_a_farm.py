@@ -26,6 +26,16 @@ def farm_of(stub: Stub) -> Farm:
     return connect(stub.url, "user", "secret")
 
 
+def test_a_run_whose_inputs_are_refused_is_not_left_behind(stub: Stub) -> None:
+    farm = connect(stub.url, "user", "secret")
+    with pytest.raises(ValueError, match="cannot be sent as JSON"):
+        farm.create_run(inputs=[1, {1, 2}])
+    assert stub.runs == {}
+    with pytest.raises(ValueError, match="cannot be sent as JSON"):
+        farm.create_run(inputs=[1, {1, 2}], open=True)  # somebody may work on what has come
+    assert len(stub.runs) == 1
+
+
 def test_connect_sends_nothing_and_reads_the_environment(
     stub: Stub, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from . import _config, _policy
 from ._answers import Json, json_object, member
 from ._closing import Closing
-from ._errors import InvalidArgumentError, TaskFarmError
+from ._errors import BadRequestError, InvalidArgumentError, TaskFarmError, TooLargeError
 from ._farm import _segment, _whole
 from ._run import Run
 from ._session import SHORT_PATIENCE, Call, ServerSession, Timeout
@@ -84,7 +84,7 @@ class Farm(Closing):
             tasks: how many tasks, numbered from 0.
             inputs: one JSON value per task, in place of `tasks`. Any iterable, however long: it
                 is sent piece by piece. The run is open until the last piece has arrived, and is
-                deleted again where one of them is refused.
+                deleted again where one of them is refused (unless it is to stay open).
             name: a name for the run.
             namespace: what it belongs to.
             policy: `description`, `group`, and the options of the run's policy:
@@ -114,14 +114,15 @@ class Farm(Closing):
         return run
 
     def _fill(self, run: Run, inputs: Iterable[Json], *, still_open: bool) -> None:
-        """Bring the inputs of a new run; one that cannot be filled is not left behind half full."""
+        """Bring the inputs of a new run. Where one is refused it is not left behind half full."""
         try:
             run.append(inputs)
             if not still_open:
                 run.change(open=False, reason="all inputs have arrived")
-        except BaseException:
-            with contextlib.suppress(TaskFarmError):
-                Run(self._server.impatient(), run.uuid).delete()
+        except (BadRequestError, InvalidArgumentError, TooLargeError):
+            if not still_open:  # else somebody may work on what has come
+                with contextlib.suppress(TaskFarmError):
+                    Run(self._server.impatient(), run.uuid).delete()
             raise
 
     def run(self, uuid: object) -> Run:

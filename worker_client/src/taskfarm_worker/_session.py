@@ -229,17 +229,19 @@ class ServerSession(Closing):
         """The name of the user, where it is known: a token alone does not tell."""
         return self._credentials.user
 
-    def impatient(self, *, sharing: bool = False) -> ServerSession:
+    def impatient(self, *, sharing: bool = False, timeout: Timeout | None = None) -> ServerSession:
         """Make a copy that tries each call once.
 
         Args:
             sharing: use the connections of this one, in place of others.
+            timeout: seconds to wait for an answer, in place of what this one waits.
 
         Returns:
             the copy, for a caller that repeats calls by rules of its own.
         """
         copied = copy.copy(self)
         copied.patience = 0.0
+        copied._timeout = _check_timeout(timeout) or self._timeout
         if sharing:
             copied._own = self._here()
         return copied

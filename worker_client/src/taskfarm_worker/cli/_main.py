@@ -60,6 +60,7 @@ def _prepare_streams() -> None:
             os.fstat(handle)
         except OSError:  # else the next file that is opened takes its place
             os.open(os.devnull, os.O_RDWR)
+    sys.stdin = sys.stdin or open(os.devnull)  # noqa: SIM115  # to the end
     sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115  # to the end
     sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):

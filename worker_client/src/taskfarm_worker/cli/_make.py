@@ -119,7 +119,7 @@ def origin_of(tasklist: str | None) -> str:
 
 
 def read_tasks(
-    context: Context, workdir: Path, tasklist: str = "", handler: str = ""
+    context: Context, workdir: Path, tasklist: str = "", handler: str = "", here: str = ""
 ) -> list[Json]:
     """Read a list as the options say; a handler may bring the command with it.
 
@@ -128,6 +128,7 @@ def read_tasks(
         workdir: the working folder, for handlers.
         tasklist: in place of the one that the call names.
         handler: likewise.
+        here: a further folder in which *.ini files are looked for.
 
     Returns:
         an input per task.
@@ -140,9 +141,9 @@ def read_tasks(
         return found_by(args.glob) if args.glob else product_of(args.product)
     if path is None:
         raise InvalidArgumentError("Name a tasklist, or say --glob or --product.")
-    if name == "default" and find_section(name, "TaskList") is None:
+    if name == "default" and find_section(name, "TaskList", here) is None:
         return lists.read(path, lists.format_of(path, args.format))
-    tasks, command = handled(name, path, str(workdir))
+    tasks, command = handled(name, path, str(workdir), here)
     args.command = args.command or command
     return tasks
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import math
 import os
 import shlex
@@ -13,7 +14,7 @@ from pathlib import Path
 
 from .. import _config
 from .._answers import Json
-from .._errors import InvalidArgumentError, TaskFarmError
+from .._errors import ConflictError, InvalidArgumentError, TaskFarmError
 from .._policy import fields
 from .._run import Run
 from .._work import Summary, check
@@ -30,8 +31,14 @@ from ._state import Look, failed_in_words, look
 
 PROC, MOST_PROC = 8, 10_000
 
-IDLE = 10.0
-"""Seconds without a command after which it is asked why."""
+IDLE, QUESTION = 10.0, 2.0
+"""Seconds without a command after which it is asked why, again and again; and for an answer."""
+
+LOOKED_AT = 100
+"""Events of a run, the latest, among which the pause is looked for."""
+
+TOGETHER, TRIES = 1000, 5
+"""Tasks that are added at a time, and how often that is tried while others add them, too."""
 
 CHANGEABLE = frozenset(POLICY.values()) - {"description", "group", "start_after", "expire_at"}
 """What is changed in a run where it is said otherwise than before; +4h is another moment always."""
@@ -44,11 +51,11 @@ def work(context: Context) -> int:
     runs = context.runs
     if context.args.workdir and len(runs) > 1:
         raise InvalidArgumentError("A --workdir holds the logs of one run: leave it out.")
-    _check_options(context)
     for run in runs:
         folder = Workdir(context.args.workdir or _folder_of(context, run))
-        folder.make()
         settings = folder.read()
+        _check_options(context, settings)
+        folder.make()
         if settings is None:
             url = context.farm._server.url_base
             settings = Settings(run=run.uuid, url=url, here=os.getcwd())
@@ -109,6 +116,7 @@ def _begin(context: Context, folder: Workdir) -> Settings:
         tasks=len(tasks),
         digest=lists.digest(tasks),
         ordered=args.order == "cost",
+        stays_open=bool(args.open),
         here=os.getcwd(),
     )
     if folder.create(settings):
@@ -170,20 +178,34 @@ def _grow(context: Context, folder: Workdir, settings: Settings, run: Run) -> Se
     there = run.progress.total
     if count < there <= len(tasks):  # who added them was killed before it could be noted
         count = there
-    was_open = bool(run.policy()["open"])
-    if not was_open:
+    if not settings.stays_open:
         settings = folder.change(settings, opened=True)
     try:
-        run.change(open=True)
-        if tasks[count:]:  # the key: of two who add at once, the server takes one
-            run.append(tasks[count:], key=f"list-{count}")
+        for first in range(count, len(tasks), TOGETHER):
+            _append(run, tasks[first : first + TOGETHER], f"list-{first}")
         folder.write_tasks([*folder.read_tasks()[:noted], *tasks[noted:]])
     finally:
-        if not was_open:
+        if not settings.stays_open:
             run.change(open=False)
             settings = folder.change(settings, opened=False)
     context.screen.note(f"Tasks that were added to the run: {len(tasks) - noted:,}.")
     return folder.change(settings, tasks=len(tasks), digest=lists.digest(tasks))
+
+
+def _append(run: Run, inputs: list[Json], key: str) -> None:
+    """Add some tasks, as often as somebody else who adds the same closes the run meanwhile.
+
+    The key: of two who add the same at once, the server takes one.
+    """
+    for left in reversed(range(TRIES)):
+        run.change(open=True)
+        try:
+            run.append(inputs, key=key)
+        except ConflictError:
+            if not left:
+                raise
+        else:
+            return
 
 
 def _read_again(
@@ -197,11 +219,12 @@ def _read_again(
     tasklist = args.tasklist or settings.tasklist
     if not tasklist or tasklist == "-":
         return origin_of(tasklist), None
-    if not args.tasklist:
+    if not args.tasklist and settings.here != os.getcwd():
         tasklist = str(Path(settings.here, tasklist))
     if not Path(tasklist).exists():
         return tasklist, None
-    return tasklist, read_tasks(context, folder.path, tasklist, settings.handler)
+    given = tasklist, settings.handler, settings.here
+    return tasklist, read_tasks(context, folder.path, *given)
 
 
 def _check_options(context: Context, settings: Settings | None = None) -> None:
@@ -279,17 +302,17 @@ class _ticker:
         args = context.args
         self._context = context
         # Its own session, which waits for nobody: commands run on meanwhile.
-        self._run = Run(run._server.impatient(), run.uuid)
+        self._run = Run(run._server.impatient(timeout=QUESTION), run.uuid)
         self._shown = sys.stderr.isatty() and not (args.quiet or args.json or args.verbose)
-        self._busy = time.monotonic()
-        self._asked = False
+        self._asked = time.monotonic()
+        self._told: Json = None
 
     def __call__(self, farmer: Farmer, last: bool = False) -> None:
         if farmer.busy or last:
-            self._busy, self._asked = time.monotonic(), False
-        elif not self._asked and time.monotonic() - self._busy > IDLE:
-            self._asked = True
+            self._asked = time.monotonic()
+        elif time.monotonic() - self._asked > IDLE:
             self._ask(farmer)
+            self._asked = time.monotonic()
         if self._shown:
             summary = farmer.summary
             text = f"{summary.done:,} done, {summary.failed:,} failed, {farmer.busy} running"
@@ -301,11 +324,13 @@ class _ticker:
         """Say why nothing comes; what the run's own policy has paused is not waited for."""
         try:
             paused = self._run.info()["state"] == "paused"
-            event = next(iter(self._run.events()), None) if paused else None
+            events = itertools.islice(self._run.events(), LOOKED_AT) if paused else ()
+            event = next((one for one in events if one["what"] == "pause"), None)
         except TaskFarmError:  # it is away: the courier waits for it, and says so
             return
-        if event is None or event["what"] != "pause":
+        if event is None or event["id"] == self._told:
             return
+        self._told = event["id"]
         why = f": {event['why']}" if event["why"] else ""
         if event["who"]:
             end = "\r\x1b[K" if self._shown else ""

@@ -186,12 +186,13 @@ def _entry_point(name: str, group: str) -> Any:  # noqa: ANN401
 def _imported(path: str, here: str) -> Any:  # noqa: ANN401
     """A class by its path; the current folder is looked in last."""
     module, _, name = path.replace(":", ".").rpartition(".")
-    before = sys.path.copy()
-    sys.path += [*([here] if here else []), os.getcwd()]
+    added = [*([here] if here else []), os.getcwd()]
+    sys.path += added
     try:
         return getattr(importlib.import_module(module), name)
     finally:
-        sys.path[:] = before
+        for one in added:  # the module may have added some of its own
+            del sys.path[len(sys.path) - 1 - sys.path[::-1].index(one)]
 
 
 def _folders(key: str, here: str) -> list[Path]:

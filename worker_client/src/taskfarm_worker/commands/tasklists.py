@@ -139,13 +139,14 @@ HANDLERS: dict[str, type] = {
 """Classes that need no path."""
 
 
-def handled(name: str, path: str, workdir: str) -> tuple[list[Json], str | None]:
+def handled(name: str, path: str, workdir: str, here: str = "") -> tuple[list[Json], str | None]:
     """Let a handler read a tasklist.
 
     Args:
         name: of a section in an *.ini file.
         path: the tasklist.
         workdir: the working folder.
+        here: a further folder in which *.ini files and classes are looked for.
 
     Returns:
         an input per task, and the template if they are not commands themselves.
@@ -153,11 +154,12 @@ def handled(name: str, path: str, workdir: str) -> tuple[list[Json], str | None]
     Raises:
         ConfigurationError: there is no such handler, or it cannot be made.
     """
-    section = find_section(name, "TaskList")
+    section = find_section(name, "TaskList", here)
     if section is None:
-        raise ConfigurationError(unknown(name, "TaskList", ("default",)))
+        raise ConfigurationError(unknown(name, "TaskList", ("default",), here))
     kind, given, where = section
-    handler = construct(kind, "taskfarm.tasklists", where, (path, workdir), given, HANDLERS)
+    group, arguments = "taskfarm.tasklists", (path, workdir)
+    handler = construct(kind, group, where, arguments, given, HANDLERS, here)
     command = getattr(handler, "command", None)
     try:
         tasks = [handler[number] for number in range(len(handler))]

@@ -41,6 +41,7 @@ class Settings:
         timeout: seconds after which a farmer ends itself; None for never.
         grace: seconds from SIGTERM to SIGKILL.
         on_signal: what becomes of running commands after a signal: "release" or "finish".
+        stays_open: whether the run is to stay open by its owner's wish.
         opened: whether the run is open because more of the list is just being added.
         here: the folder of the first call, where its *.ini files and the tasklist are found.
     """
@@ -58,6 +59,7 @@ class Settings:
     timeout: float | None = None
     grace: float = 10.0
     on_signal: str = "release"
+    stays_open: bool = False
     opened: bool = False
     here: str = ""
 
