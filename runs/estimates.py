@@ -60,13 +60,16 @@ class Estimate:
     most: float
 
 
-def workers(run: Run, counts: Counts) -> int:
-    """How many live workers hold tasks of the run now; no query where none computes."""
-    return crews([run.id]).get(run.id, 0) if counts.computing > 0 else 0
+def workers(run: Run, counts: Counts) -> int | None:
+    """How many live workers hold tasks of the run now; no query where none computes.
+
+    None where nobody knows: the tasks that computed have ended meanwhile, or are very many.
+    """
+    return crews([run.id]).get(run.id) if counts.computing > 0 else 0
 
 
 def time_left(
-    run: Run, counts: Counts, known: Durations | None, found: list[Minute], crew: int
+    run: Run, counts: Counts, known: Durations | None, found: list[Minute], crew: int | None
 ) -> Estimate | None:
     """When the run will be over if its workers stay; None where nobody could tell.
 
@@ -75,11 +78,12 @@ def time_left(
         counts: its tallies.
         known: how long its tasks take.
         found: what ended in its last minutes.
-        crew: how many live workers hold tasks of it.
+        crew: how many live workers hold tasks of it; None where nobody knows.
     """
     left = counts.waiting + counts.computing
-    if not left or not crew:
+    if not left or crew == 0:
         return None
+    crew = crew or 1
     tail = known.long if known else 0.0
     by_rate = from_rate(run, left, found)
     if by_rate is not None:

@@ -28,7 +28,7 @@ class Outlook:
 
     Attributes:
         per_minute: tasks that ended per minute lately; None where none did.
-        crew: how many workers hold tasks of it.
+        crew: how many live workers hold tasks of it; None where nobody knows.
         left: how long it will go on; None where nobody could tell.
         spent: the work in all ended attempts.
         work: the work in what is left.
@@ -36,7 +36,7 @@ class Outlook:
     """
 
     per_minute: float | None
-    crew: int
+    crew: int | None
     left: estimates.Estimate | None
     spent: rates.Spent
     work: estimates.Estimate | None

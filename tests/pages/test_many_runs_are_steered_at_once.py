@@ -73,6 +73,26 @@ def test_workers_that_fell_silent_are_no_live_workers(alice, visit):
     assert need(run) is None
 
 
+def test_workers_whose_tasks_have_just_ended_are_not_called_silent(alice, visit, monkeypatch):
+    run = factories.run(alice, 9, name="quick")
+    factories.advance(run, factories.worker(alice, heartbeat=10), done=1, computing=1)
+    # What the counts have told of as computing has ended before its worker is looked for.
+    monkeypatch.setattr(estimates, "crews", lambda runs: {})
+    page = text_of(visit(alice).get(f"/runs/{run.uuid.hex}/"))
+    assert "silent" not in page
+    assert "Live workers" not in page
+
+
+def test_of_very_many_tasks_in_flight_silence_is_not_certain(alice, monkeypatch):
+    run = factories.run(alice, 9)
+    quiet = factories.worker(alice, heartbeat=10)
+    factories.advance(run, quiet, computing=3)
+    Worker.objects.filter(pk=quiet.pk).update(last_seen=timezone.now() - timedelta(minutes=2))
+    assert workers.crews([run.id]) == {run.id: 0}
+    monkeypatch.setattr(workers, "MOST_IN_CREWS", 3)
+    assert workers.crews([run.id]) == {}
+
+
 def test_tasks_that_were_marked_by_hand_have_somebody_who_works_on_them(alice):
     run = factories.run(alice, 3)
     queue.begin_by_hand(run=run, number=0)
