@@ -47,6 +47,7 @@ def test_watching_draws_a_bar_to_the_end(farm: Farm) -> None:
     run.work(lambda task: None)
     code, drawn = on_a_terminal("status", run.uuid, "--watch")
     assert (code, "━" in drawn, "2 done" in drawn) == (0, True, True)
+    assert not any("━" in line and "state" in line for line in drawn.splitlines())
 
 
 def test_work_shows_how_it_goes(farm: Farm) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 from taskfarm_worker import Farm
 
 from tests.cli.conftest import Said, counts
@@ -114,6 +115,17 @@ def test_farmers_that_find_a_grown_list_at_once_share_it(
     assert (counts(run), run.policy()["open"]) == ({"done": 40}, False)
 
 
+@pytest.mark.parametrize(
+    ("data", "code", "told"),
+    [(b"\xef\xbb\xbfa\n1\n", 0, b""), (b"a\n\xff\xfe\n", 1, b"Standard input is no text in UTF-8")],
+)
+def test_standard_input_is_read_as_a_file_is(data: bytes, code: int, told: bytes) -> None:
+    words = ["submit", "-", "--format", "csv", "--command", "echo {a}"]
+    words = [sys.executable, "-m", "taskfarm_worker", *words]
+    done = subprocess.run(words, input=data, capture_output=True, check=False)
+    assert (done.returncode, told in done.stderr) == (code, True), done.stderr
+
+
 def test_standard_input_may_be_closed(process: Call) -> None:
     words = [sys.executable, "-m", "taskfarm_worker", "run", "-", "-w", "w"]
     done = subprocess.run(
@@ -171,6 +183,8 @@ def test_another_command_is_another_run_and_another_policy_is_taken_up(
     assert (said.code, "changed" in said.err) == (0, False)
     said = process("run", "rows.csv", "--command", "echo B {v}")
     assert (said.code, "started with another command: 'echo {v}'" in said.err) == (1, True)
+    said = process("run", "rows.csv", "--name", "other")
+    assert (said.code, "Passed over, as the run is there already: --name" in said.err) == (0, True)
     said = process("run", "rows.csv", "--attempts", 5)
     assert (said.code, "errorAttempts 5" in said.err) == (0, True)
     run = farm.run(json.loads(Path("rows.csv_workdir/taskfarm.json").read_text())["run"])

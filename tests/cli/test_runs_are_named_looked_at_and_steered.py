@@ -51,6 +51,33 @@ def test_a_run_is_meant_by_uuid_prefix_name_last_and_folder(
         assert said.err.startswith("taskfarm: ")
 
 
+def test_what_is_refused_is_told_without_the_call(taskfarm: Call, tiles: Run) -> None:
+    for words in (("restart", tiles.uuid, "--tasks", "abc"), ("explain", tiles.uuid, 99)):
+        said = taskfarm(*words)
+        assert (said.code, "http" in said.err, said.err.count("\n")) == (1, False, 1), said.err
+    said = taskfarm("wait", tiles.uuid, "--timeout", "0.1s")
+    assert (said.code, "it is active" in said.err, "<" in said.err) == (124, True, False)
+
+
+def test_nothing_can_be_called_last(taskfarm: Call, here: Path) -> None:
+    Path("list").write_text("true\n")
+    for words in (("submit", "list"), ("create", "--tasks", 1)):
+        assert "cannot be called 'last'" in taskfarm(*words, "--name", "last").err
+
+
+def test_logs_are_those_of_the_run(taskfarm: Call, tiles: Run, farm: Farm, here: Path) -> None:
+    Path("w/logs").mkdir(parents=True)
+    Path("w/logs/log_0").write_text("another's\n")
+    Path("w/taskfarm.json").write_text(json.dumps({"run": farm.create_run(1).uuid}))
+    said = taskfarm("logs", tiles.uuid, 0, "--workdir", "w")
+    assert (said.code, said.out, "another run" in said.err) == (1, "", True)
+
+
+def test_a_pace_is_told_of_what_moves(taskfarm: Call, tiles: Run) -> None:
+    tiles.pause()
+    assert "left" not in taskfarm("status", tiles.uuid).out
+
+
 def test_no_name_at_all_means_no_run(taskfarm: Call, farm: Farm) -> None:
     run = farm.create_run(2)
     for words in (("delete", "", "--yes"), ("cancel", ""), ("restart", " ")):

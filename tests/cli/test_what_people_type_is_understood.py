@@ -1,13 +1,15 @@
 """Times, templates, lists and command lines, without a server."""
 
 import argparse
+import math
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 from taskfarm_worker import InvalidArgumentError
 from taskfarm_worker.cli._screen import span
-from taskfarm_worker.cli._times import moment, seconds
+from taskfarm_worker.cli._state import printable
+from taskfarm_worker.cli._times import limit, moment, seconds
 from taskfarm_worker.commands import lists
 from taskfarm_worker.commands.launching import arguments
 from taskfarm_worker.commands.templates import Template
@@ -35,6 +37,24 @@ def test_spans(text: str, value: float) -> None:
 def test_no_spans(text: str) -> None:
     with pytest.raises(argparse.ArgumentTypeError, match="no span of time"):
         seconds(text)
+
+
+def test_no_limit_and_no_moment_far_beyond_all_time() -> None:
+    assert (limit("none"), limit("90s")) == (math.inf, 90)
+    with pytest.raises(argparse.ArgumentTypeError, match="too far away"):
+        moment("+99999999999d")
+
+
+def test_what_nobody_can_read_is_shown_safely() -> None:
+    shown = printable("\ufffd\x00\x1b[2J" + 500 * "x")
+    assert shown.startswith("???[2Jx")
+    assert len(shown) == 200
+
+
+def test_json_that_is_nested_without_end_is_refused_with_its_line(here: Path) -> None:
+    Path("deep.ndjson").write_text("1\n" + 100_000 * "[" + "\n")
+    with pytest.raises(InvalidArgumentError, match=r"deep\.ndjson, line 2"):
+        lists.read("deep.ndjson", "ndjson")
 
 
 def test_moments_are_ahead() -> None:

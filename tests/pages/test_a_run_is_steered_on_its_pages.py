@@ -174,6 +174,7 @@ def test_an_undo_of_tasks_that_have_moved_says_that_nothing_was_undone(alice, ru
     response = client.post(f"{lead}history/{event.pk}/undo", {"csrfmiddlewaretoken": token})
     page = text_of(client.get(response.url))
     assert "Nothing was undone: each of the restarted tasks has moved since" in page
+    assert not run.events.filter(what="undo").exists()
     assert "is-warning" in page
     assert "0 tasks are as before" not in page
     assert states(run) == before
