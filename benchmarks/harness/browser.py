@@ -12,8 +12,6 @@ CHROMIUM = "/usr/bin/chromium"
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-quic"]
 SETTLED_MS = 700
 """After a page has loaded: what its scripts ask for at once is there, what they renew is not."""
-AIMED_MS = 300
-"""From the pointer's coming to a link to the click, as people are."""
 # The moment at which the first match has a place on the screen, since the navigation began.
 WATCH = """
 (() => {
@@ -79,27 +77,6 @@ class Browser:
         context.add_init_script(WATCH % selector)
         page = context.new_page()
         page.goto(url, wait_until="commit")
-        page.locator(selector).first.wait_for()
-        page.wait_for_timeout(100)
-        seconds = float(page.evaluate("window.seenAfter")) / 1000
-        context.close()
-        return seconds
-
-    def seconds_from_click(self, start: str, link: str, selector: str, state: Any = None) -> float:
-        """From the click on a link of another page until the first match is seen on the new one.
-
-        The pointer comes to the link as a person's does, and rests on it for a moment first.
-        """
-        context = self._chromium.new_context(storage_state=state)
-        context.add_init_script(WATCH % selector)
-        page = context.new_page()
-        page.goto(start, wait_until="load")
-        page.wait_for_timeout(SETTLED_MS)
-        there = page.locator(link).first
-        there.hover()
-        page.wait_for_timeout(AIMED_MS)
-        there.click(no_wait_after=True)
-        page.wait_for_url("**/tasks*")
         page.locator(selector).first.wait_for()
         page.wait_for_timeout(100)
         seconds = float(page.evaluate("window.seenAfter")) / 1000

@@ -1,0 +1,115 @@
+"""In a real Chromium: while the pointer rests on a link its page is drawn, and made fresh.
+
+Playwright's Chromium draws nothing ahead, and only fetches; Selenium's is as people have it.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+
+from tests import factories
+from tests.pages.conftest import ARGUMENTS, CHROMIUM, let_in
+from tests.server import Server
+
+CHROMEDRIVER = "/usr/bin/chromedriver"
+pytestmark = [pytest.mark.browser, pytest.mark.once]
+
+DELIVERY = "performance.getEntriesByType('navigation')[0].deliveryType"
+
+
+def test_a_tab_of_a_run_is_fetched_ahead_and_made_fresh(tab):
+    alice = User.objects.get(username="alice")
+    run = factories.run(alice, 9, name="tiles")
+    path = f"/runs/{run.uuid.hex}/"
+    tab.open(path)
+    link = tab.page.locator(f'nav a[href="{path}tasks"]')
+    with tab.page.context.expect_event("response", lambda one: one.url.endswith("/tasks")):
+        link.hover()
+    factories.advance(run, factories.worker(alice), done=4)
+    link.click()
+    tab.page.wait_for_url(f"**{path}tasks")
+    assert tab.page.evaluate(DELIVERY) == "navigational-prefetch"
+    tab.page.locator("#tab-done b", has_text="4").wait_for()  # what has moved meanwhile is shown
+
+
+ASKS = ("restart", "restart-all", "cancel", "delete", "pause", "resume", "requeue", "trace", "new")
+AHEAD = """() => {
+  const rules = JSON.parse(document.querySelector("script[type=speculationrules]").textContent);
+  const all = [...rules.prerender, ...rules.prefetch];
+  const chosen = all.map((one) => one.where.selector_matches).join(", ");
+  return [...document.querySelectorAll(chosen)].map((one) => new URL(one.href).pathname);
+}"""
+
+
+def test_nothing_that_asks_before_it_acts_is_fetched_ahead(tab):
+    alice = User.objects.get(username="alice")
+    run = factories.run(alice, 9, name="tiles")
+    factories.advance(run, factories.worker(alice), done=2, failed=1, computing=1)
+    lead = f"/runs/{run.uuid.hex}/"
+    for path in ("/runs/", lead, f"{lead}tasks", f"{lead}failures", f"{lead}timeline"):
+        tab.open(path)
+        ahead = tab.page.evaluate(AHEAD)
+        assert lead in ahead or f"{lead}tasks" in ahead
+        assert [one for one in ahead if one.rsplit("/", 1)[-1] in ASKS or "logout" in one] == []
+
+
+@pytest.fixture
+def driver() -> Iterator[Any]:
+    """A browser by Selenium, with what it complains of."""
+    if not (Path(CHROMIUM).exists() and Path(CHROMEDRIVER).exists()):
+        pytest.skip(
+            f"needs {CHROMIUM} and {CHROMEDRIVER} (Debian packages chromium, chromium-driver)"
+        )
+    from selenium import webdriver
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = CHROMIUM
+    options.set_capability("goog:loggingPrefs", {"browser": "WARNING"})
+    for one in [*ARGUMENTS, "--headless=new", "--window-size=1280,900"]:
+        options.add_argument(one)
+    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(CHROMEDRIVER))
+    yield driver
+    driver.quit()
+
+
+def see(driver: Any, script: str) -> Any:
+    """Wait until a script answers with something."""
+    from selenium.webdriver.support.wait import WebDriverWait
+
+    return WebDriverWait(driver, 10).until(lambda one: one.execute_script(f"return {script}"))
+
+
+DRAWN_BEFORE = "performance.getEntriesByType('navigation')[0].activationStart > 0"
+TOLD_DONE = "document.querySelector('#tab-done b')?.textContent === '%s'"
+
+
+def log_in(driver: Any, server: Server) -> None:
+    let_in("alice")
+    driver.get(f"{server.url}/account/login/")
+    driver.find_element("id", "id_username").send_keys("alice")
+    driver.find_element("id", "id_password").send_keys(factories.PASSWORD)
+    driver.find_element("css selector", "main button").click()
+    see(driver, "location.pathname === '/runs/'")
+
+
+def test_a_page_that_was_drawn_ahead_is_made_fresh_when_it_is_shown(driver, server):
+    from selenium.webdriver import ActionChains
+
+    alice = User.objects.get(username="alice")
+    run = factories.run(alice, 9, name="tiles")
+    worker = factories.worker(alice)
+    log_in(driver, server)
+    driver.get(f"{server.url}/runs/{run.uuid.hex}/")
+    link = driver.find_element("css selector", 'nav a[href$="/tasks"]')
+    ActionChains(driver).move_to_element(link).pause(1).perform()
+    factories.advance(run, worker, done=4)
+    link.click()
+    see(driver, "location.pathname.endsWith('/tasks')")
+    assert driver.execute_script(f"return {DRAWN_BEFORE}")
+    see(driver, TOLD_DONE % 4)  # what has moved meanwhile
+    factories.advance(run, worker, done=5)
+    see(driver, TOLD_DONE % 9)  # and goes on moving
+    assert driver.get_log("browser") == []
