@@ -40,7 +40,7 @@ from .harness.farm import Filled
 from .harness.flower import FIRST_ROW, Flower
 from .harness.ours import Ours
 from .harness.paths import PROJECT
-from .harness.pointer import Pointer, pointing
+from .harness.pointer import pointing
 from .harness.report import Figure, Result
 from .harness.visits import LIVE, ZIPPED, Visitor
 from .harness.web import DEPLOYED, Command, free_port, serving
