@@ -33,6 +33,12 @@
   document.addEventListener("DOMContentLoaded", () => {
     const button = document.querySelector("[data-theme-toggle]");
     show(button, theme);
+    // Drawn ahead or in another tab while the colours were chosen elsewhere.
+    document.addEventListener("visibilitychange", () => {
+      theme = read();
+      apply(theme);
+      show(button, theme);
+    });
     button.hidden = false;
     button.addEventListener("click", () => {
       theme = NEXT[theme];

@@ -95,16 +95,22 @@ def log_in(driver: Any, server: Server) -> None:
     see(driver, "location.pathname === '/runs/'")
 
 
-def test_a_page_that_was_drawn_ahead_is_made_fresh_when_it_is_shown(driver, server):
+def rest_on(driver: Any, path: str) -> Any:
+    """The link to a page, with the pointer on it for a second."""
     from selenium.webdriver import ActionChains
 
+    link = driver.find_element("css selector", f'nav a[href$="{path}"]')
+    ActionChains(driver).move_to_element(link).pause(1).perform()
+    return link
+
+
+def test_a_page_that_was_drawn_ahead_is_made_fresh_when_it_is_shown(driver, server):
     alice = User.objects.get(username="alice")
     run = factories.run(alice, 9, name="tiles")
     worker = factories.worker(alice)
     log_in(driver, server)
     driver.get(f"{server.url}/runs/{run.uuid.hex}/")
-    link = driver.find_element("css selector", 'nav a[href$="/tasks"]')
-    ActionChains(driver).move_to_element(link).pause(1).perform()
+    link = rest_on(driver, "/tasks")
     factories.advance(run, worker, done=4)
     link.click()
     see(driver, "location.pathname.endsWith('/tasks')")
@@ -113,3 +119,19 @@ def test_a_page_that_was_drawn_ahead_is_made_fresh_when_it_is_shown(driver, serv
     factories.advance(run, worker, done=5)
     see(driver, TOLD_DONE % 9)  # and goes on moving
     assert driver.get_log("browser") == []
+
+
+def test_a_page_that_was_drawn_ahead_has_the_colours_chosen_since(driver, server):
+    run = factories.run(User.objects.get(username="alice"), 9, name="tiles")
+    log_in(driver, server)
+    driver.get(f"{server.url}/runs/{run.uuid.hex}/")
+    link = rest_on(driver, "/tasks")
+    for theme in ("light", "dark"):
+        # Without the pointer, which would draw the page once more.
+        driver.execute_script("document.querySelector('[data-theme-toggle]').click()")
+        see(driver, f"document.documentElement.dataset.theme === '{theme}'")
+    link.click()
+    see(driver, "location.pathname.endsWith('/tasks')")
+    assert driver.execute_script(f"return {DRAWN_BEFORE}")
+    see(driver, "document.documentElement.dataset.theme === 'dark'")
+    see(driver, "document.querySelector('[data-theme-word]').textContent === 'Colours: dark'")
