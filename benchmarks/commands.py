@@ -6,7 +6,8 @@ its own, with logs and exit codes kept. Three questions:
 - 5,000 times `true`, two at a time. Beside it, in turns: HyperQueue (its own cluster of a server
   and a worker of two cores in one process, each task with its two logs), GNU parallel (-j2, with a
   joblog), PyTaskFarmer (two processes; 1,000 commands, as it slows down with the list), and a loop
-  of posix_spawn and wait that keeps nothing. The rate is that of the work, from the first command's
+  of posix_spawn and wait that keeps nothing. All keep their files in memory (see
+  `harness/scratch.py`), but for the database. The rate is that of the work, from the first command's
   start to the last one's end; ours ends when the server has it all durably, by the database's
   clock. The whole call stands beside it, with starting and signing off; HyperQueue's looks every
   second whether all is done. Figures are medians, of rates or of ratios of one turn.

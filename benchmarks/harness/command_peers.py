@@ -10,7 +10,6 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from dataclasses import dataclass
 from functools import cache
@@ -18,6 +17,7 @@ from pathlib import Path
 
 from .environments import command_peers_python
 from .paths import DRIVERS
+from .scratch import scratch
 from .web import Command
 
 UNSHARED = ("unshare", "--map-root-user", "--net")
@@ -71,12 +71,13 @@ def parallel_version() -> str:
 
 def parallel(words: list[str], count: int, places: int) -> Pass:
     """GNU parallel with a joblog, which keeps exit codes; all output goes to one file."""
-    with tempfile.TemporaryDirectory(prefix="taskfarm-bench-") as name:
+    with scratch() as name:
         folder = Path(name)
         (folder / "list").write_text(_lines(words, count))
         command = ["parallel", f"-j{places}", "--joblog", str(folder / "joblog")]
         # Its own settings and its notes on citing stay out of somebody's home folder.
-        environment = {**os.environ, "HOME": name, "PARALLEL_HOME": name, "PARALLEL": ""}
+        own = {"HOME": name, "PARALLEL_HOME": name, "PARALLEL": "", "TMPDIR": name}
+        environment = {**os.environ, **own}
         start = time.perf_counter()
         with (folder / "list").open() as given, (folder / "output").open("w") as output:
             subprocess.run(command, stdin=given, stdout=output, env=environment, check=True)
@@ -104,7 +105,7 @@ def hyperqueue(words: list[str], count: int, places: int) -> Pass:
 
     It waits by looking every second; its log files, made when a task starts, tell the work's time.
     """
-    with tempfile.TemporaryDirectory(prefix="taskfarm-bench-") as name:
+    with scratch() as name:
         driver = [*UNSHARED, str(command_peers_python()), str(DRIVERS / "hyperqueue_jobs.py")]
         options = ["--count", count, "--places", places, "--folder", name, "--", *words]
         command = Command([*driver, *map(str, options)], DRIVERS, {"HOME": name})
@@ -117,7 +118,7 @@ def hyperqueue(words: list[str], count: int, places: int) -> Pass:
 
 def pytaskfarmer(words: list[str], count: int, places: int) -> Pass:
     """PyTaskFarmer as it comes, each task with its log file."""
-    with tempfile.TemporaryDirectory(prefix="taskfarm-bench-") as name:
+    with scratch() as name:
         Path(name, "list").write_text(_lines(words, count))
         script = command_peers_python().with_name("pytaskfarmer.py")
         command = Command([str(script), "--proc", str(places), "list"], Path(name))

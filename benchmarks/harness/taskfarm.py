@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from pathlib import Path
 
 from .clients import PASSWORD, USER
 from .ours import Ours
+from .scratch import scratch
 from .web import WebServer
 
 ATTEMPTS = """
@@ -101,7 +101,7 @@ class Terminal:
 @contextmanager
 def terminal(server: WebServer) -> Iterator[Terminal]:
     """A new folder, logged in at a server."""
-    with tempfile.TemporaryDirectory(prefix="taskfarm-bench-") as name:
+    with scratch() as name:
         opened = Terminal(Path(name), Path(name, "config.ini"))
         opened.call("login", server.api, "--user", USER, "--password-stdin", text=PASSWORD + "\n")
         try:
