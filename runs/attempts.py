@@ -166,6 +166,19 @@ def essence(error: str | None) -> str:
     return last
 
 
+LAST_WITH = """
+SELECT error FROM runs_attempt WHERE run_id = %s AND fingerprint = %s ORDER BY id DESC LIMIT 1
+"""
+
+
+def named(run_id: int, fingerprint: int | None) -> dict[str, str]:
+    """What a selection by this fingerprint is called, if any attempt has ended with it."""
+    if fingerprint is None:
+        return {}
+    found = fetch(LAST_WITH, [run_id, fingerprint])
+    return {"error": essence(found[0][0])} if found else {}
+
+
 def fingerprint(error: str | None) -> int:
     """The same number for the same error (see ``essence``), from 0 to 2**32 - 1."""
     return zlib.crc32(essence(error).encode(errors="replace"))

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable
 from django.db import transaction
 from django.db.models import F
 
-from runs import events, moves, tallies
+from runs import attempts, events, moves, tallies
 from runs.models import Run, RunEvent
 from runs.pieces import Piece, pieces
 from runs.retrying import rerun_on_conflict
@@ -34,7 +34,7 @@ def cancel_selected(*, run: Run, selection: Selection, by: str, why: str = "") -
     if not work:
         return 0
     # Before the first task, so that each is younger than what called it off: see explain.py.
-    details = {"selection": selection.told()}
+    details = {"selection": selection.told() | attempts.named(run.id, selection.fingerprint)}
     event = events.record(run, CANCEL_TASKS, who=by, why=why, tasks=0, details=details)
     count = sum(_cancel_piece(run, piece, states, event) for piece in work)
     if not count:

@@ -7,7 +7,7 @@ from django.db import transaction
 from django.db.models.functions import Now
 from django.utils.dateparse import parse_datetime
 
-from runs import events, moves, tallies
+from runs import attempts, events, moves, tallies
 from runs.dialect import database_now
 from runs.errors import StateConflict
 from runs.models import Run, RunEvent, Tally
@@ -75,7 +75,8 @@ def restart(
         for state, numbers in before.items():
             numbers.add([row.number for row in rows if row.state == state])
     if count:
-        details = {"all": everything, "selection": selection.told(), "ended": ended}
+        told = selection.told() | attempts.named(run.id, selection.fingerprint)
+        details = {"all": everything, "selection": told, "ended": ended}
         _record(run, count, before, details, by=by, why=why)
     return count
 

@@ -96,7 +96,7 @@ def serve_at(url: str, port: int = 0) -> Iterator[Server]:
         process.wait()
 
 
-def wait_until_up(server: Server, seconds: float = 60) -> None:
+def wait_until_up(server: Server, seconds: float = 120) -> None:
     """Ask until it answers.
 
     Raises:
@@ -105,6 +105,6 @@ def wait_until_up(server: Server, seconds: float = 60) -> None:
     end = time.monotonic() + seconds
     while time.monotonic() < end and server.process.poll() is None:
         with suppress(requests.ConnectionError):
-            requests.get(server.url, headers={"Accept": "application/json"}, timeout=10)
+            requests.get(server.url, headers={"Accept": "application/json"}, timeout=seconds)
             return
     raise RuntimeError(f"The server did not come up: {server.log.read_text()}")

@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import redirect
+from django.urls import reverse
 from django.views.decorators.http import require_http_methods
 
 from runs import cancels, counting, lifecycle, reports, restarts, steering
 from runs.counting import Touched
 from runs.errors import InvalidInput, StateConflict
 from runs.models import Run
-from runs.pages import selecting
+from runs.pages import history, selecting
 from runs.pages.page import farm_page, page, run_of
 from runs.pages.shown import ShownRun
 from runs.selection import Selection
@@ -157,7 +158,7 @@ RESTART = Action(
     fate="will be restarted",
     icon="restart",
     meaning="These tasks wait again and keep their percentage, so that a worker can resume them. "
-    "Tasks that are done stay done. A worker that still computes one of them is too late.",
+    "One that is done starts from 0. If a worker still computes one, its report will be refused.",
     states=restarts.UNFINISHED,
     perform=restart,
     done="Restarted {tasks}.",
@@ -208,6 +209,7 @@ DELETE = Action(
     danger=True,
     always=True,
 )
+NOTHING_TOUCHED = "Nothing was changed: no task of this selection is as it was when you were asked."
 ACTIONS = (PAUSE, RESUME, RESTART, RESTART_ALL, CANCEL, DELETE)
 
 
@@ -235,7 +237,7 @@ def ask(request: HttpRequest, run: Run, action: Action, selection: Selection) ->
         "run": run,
         "action": action,
         "question": question,
-        "selection": selecting.words(selection),
+        "selection": selecting.words(selection, run),
         "touched": number_of(counting.total(parts)),
         "parts": [(state.label, one) for state, one in parts.items() if one.count],
         "undoable": action in (RESTART, RESTART_ALL) and undoable(parts),
@@ -264,8 +266,19 @@ def answer(
     if touched is None:
         counts = reports.progress(run).counts
         touched = sum(counts.of(state) for state in action.states)
-    messages.success(request, action.done.format(tasks=tasks(touched), run=run.title))
+    if action.selective and not touched:
+        messages.warning(request, NOTHING_TOUCHED)
+    else:
+        told = action.done.format(tasks=tasks(touched), run=run.title)
+        messages.success(request, told, extra_tags=way_back(run, action, order.by))
     return redirect("run-list") if action is DELETE else redirect(back(request), uuid=run.uuid.hex)
+
+
+def way_back(run: Run, action: Action, by: str) -> str:
+    """Where what this person has just done can be undone; empty where it cannot."""
+    last = history.told(run, limit=1) if action in (RESTART, RESTART_ALL) else []
+    mine = last and last[0].undo_until and last[0].who == by
+    return reverse("run-undo", args=[run.uuid.hex, last[0].id]) if mine else ""
 
 
 def back(request: HttpRequest) -> str:

@@ -16,7 +16,7 @@ from runs.errors import StateConflict
 from runs.models import Run, RunEvent
 from runs.pages.frame import framed
 from runs.pages.page import farm_page, number, page, run_of
-from runs.policy import BY_FIELD
+from runs.pages.run_policy import LABELS
 from runs.restarts import UNDO_FOR
 from runs.wording import tasks
 
@@ -42,6 +42,7 @@ NOTHING_UNDONE = (
     "Nothing was undone: each of the restarted tasks has moved since, or was computing or waiting "
     "before."
 )
+JUST_UNDONE = "Nothing was left to undo: somebody else has just undone it."
 NOT_ALL = ("id", "at", "who", "what", "why", "tasks", "undone")
 
 
@@ -98,13 +99,19 @@ def note(row: dict[str, Any]) -> str:
     if row["what"] == "policy":
         changed = row["details__changed"] or {}
         return ", ".join(
-            f"{BY_FIELD[name].api if name in BY_FIELD else name}: {before} → {after}"
+            f"{LABELS.get(name, name)}: {plain(before)} → {plain(after)}"
             for name, (before, after) in changed.items()
         )
     if row["what"] not in ("restart", "cancel-tasks"):
         return ""
     parts = [str(one) for one in selection_words(row["details__selection"] or {})]
     return ", ".join((["from 0"] if row["details__all"] else []) + parts)
+
+
+def plain(value: Any) -> str:
+    """The value of an option as people say it."""
+    words = {True: "yes", False: "no", None: "none"}
+    return words[value] if value is None or isinstance(value, bool) else str(value)
 
 
 def selection_words(kept: dict[str, Any]) -> list[str]:
@@ -115,7 +122,8 @@ def selection_words(kept: dict[str, Any]) -> list[str]:
     if kept.get("numbers"):
         words.append(f"tasks {shortened(str(kept['numbers']))}")
     if kept.get("fingerprint") is not None:
-        words.append("with one error")
+        error = kept.get("error")
+        words.append(f"with the error “{shortened(error, 120)}”" if error else "with one error")
     if kept.get("host"):
         words.append(f"on {kept['host']}")
     if kept.get("olderThan"):
@@ -156,5 +164,6 @@ def undo(request: HttpRequest, uuid: str, event: int) -> HttpResponseBase:
             are = "is" if count == 1 else "are"
             messages.success(request, f"Undone: {tasks(count)} {are} as before.")
         else:
-            messages.warning(request, NOTHING_UNDONE)
+            found.refresh_from_db()
+            messages.warning(request, JUST_UNDONE if found.undone else NOTHING_UNDONE)
     return redirect("run", uuid=run.uuid.hex)

@@ -78,6 +78,9 @@ class RunForm(PolicyFields):
             self.add_error("inputs", "Give a number of tasks or a file, not both.")
         elif number is None and not file and "num_tasks" not in self.errors:
             self.add_error("num_tasks", "Give a number of tasks, or a file of inputs.")
+        elif number == 0 and not file and not given.get("open"):
+            self.add_error("num_tasks", "A run of 0 tasks is over at once, unless it takes more: "
+                           "then tick “Open”.")  # fmt: skip
         return given
 
     def options(self) -> dict[str, Any]:

@@ -180,10 +180,10 @@ def change_policy(request: HttpRequest, uuid: str) -> HttpResponseBase:
     if request.method == "POST" and form.is_valid():
         changed = form.changed_options()
         if write(form, run, request.user.get_username()):
-            named = ", ".join(BY_FIELD[name].api for name in changed)
+            named = ", ".join(LABELS[name] for name in changed)
             messages.success(
                 request,
-                f"Changed {named}." if changed else "Nothing was changed: all is as before.",
+                f"Changed: {named}." if changed else "Nothing was changed: all is as before.",
             )
             return redirect("run-policy", uuid=run.uuid.hex)
     return page(request, "runs/policy.html", framed(run, "policy", form=form))

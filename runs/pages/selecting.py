@@ -5,7 +5,9 @@ from urllib.parse import urlencode
 
 from django.http import QueryDict
 
+from runs import attempts
 from runs.errors import InvalidInput
+from runs.models import Run
 from runs.pages.history import selection_words
 from runs.selection import Selection, parse_ranges, show_ranges
 from runs.states import TaskState
@@ -63,6 +65,7 @@ def to_query(selection: Selection, **more: str) -> str:
     return urlencode([*pairs, *more.items()])
 
 
-def words(selection: Selection) -> list[str]:
-    """What it says, for people."""
-    return selection_words(selection.told())
+def words(selection: Selection, run: Run | None = None) -> list[str]:
+    """What it says, for people; with the run its error is named, which costs a query."""
+    named = attempts.named(run.id, selection.fingerprint) if run else {}
+    return selection_words(selection.told() | named)

@@ -1,13 +1,11 @@
-"""The page of one task: where it stands and why, its input, what was tried; set it back."""
+"""The page of one task: where it stands and why, its input, what was tried."""
 
 from typing import Any
 
-from django.contrib import messages
-from django.http import HttpRequest, HttpResponse, HttpResponseBase
-from django.shortcuts import redirect
-from django.views.decorators.http import require_http_methods, require_safe
+from django.http import HttpRequest, HttpResponse
+from django.views.decorators.http import require_safe
 
-from runs import explain, inputs, lifecycle, reports
+from runs import explain, inputs, reports
 from runs.pages.page import farm_page, page, run_of
 from runs.states import TaskState
 
@@ -32,16 +30,3 @@ def show_task(request: HttpRequest, uuid: str, number: int) -> HttpResponse:
         "input": inputs.read(run, [number]).get(number),
     }
     return page(request, "runs/task.html", context)
-
-
-@farm_page
-@require_http_methods(["GET", "HEAD", "POST"])
-def requeue_task(request: HttpRequest, uuid: str, number: int) -> HttpResponseBase:
-    """Ask whether the task shall wait again; see to it when the answer is posted."""
-    run = run_of(request, uuid)
-    task = reports.find_task(run, number)
-    if request.method != "POST":
-        return page(request, "runs/confirm_task.html", {"run": run, "task": task})
-    lifecycle.requeue_one(run=run, number=number, by=request.user.get_username())
-    messages.success(request, f"Task {number} waits for a worker again.")
-    return redirect("task", uuid=run.uuid.hex, number=number)

@@ -144,6 +144,7 @@ def download_trace(request: HttpRequest, uuid: str) -> StreamingHttpResponse:
     response = StreamingHttpResponse(
         timeline.trace(run, first, last), content_type="application/json"
     )
-    name = f"run-{run.uuid.hex[:8]}-trace.json"
+    part = f"-{first}-{last}" if "first" in request.GET else ""
+    name = f"run-{run.uuid.hex[:8]}{part}-trace.json"
     response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
     return response

@@ -11,7 +11,7 @@ from runs.pages.run import show_run
 from runs.pages.run_list import list_runs
 from runs.pages.run_new import create_run
 from runs.pages.run_policy import change_policy
-from runs.pages.task import requeue_task, show_task
+from runs.pages.task import show_task
 from runs.pages.task_list import list_tasks
 from runs.pages.task_map import cells, show_map
 from runs.pages.timeline import download_trace, show_timeline
@@ -38,5 +38,4 @@ urlpatterns: list[URLPattern] = [
     path("<str:uuid>/history/<int:event>/undo", undo, name="run-undo"),
     path("<str:uuid>/tasks", list_tasks, name="run-tasks"),
     path("<str:uuid>/tasks/<int:number>", show_task, name="task"),
-    path("<str:uuid>/tasks/<int:number>/requeue", requeue_task, name="task-requeue"),
 ]

@@ -56,3 +56,12 @@ def test_names_are_text_not_markup(alice, visit):
         page = visit(alice).get(path).content.decode()
         assert "<script>x" not in page
         assert '"><u>' not in page
+
+
+def test_a_run_of_nothing_is_refused_unless_it_takes_more(alice, visit, answer):
+    client = visit(alice)
+    response = answer(client, "/runs/new", num_tasks="0", name="slip")
+    assert "A run of 0 tasks is over at once" in response.content.decode()
+    assert not Run.objects.exists()
+    assert answer(client, "/runs/new", num_tasks="0", name="grows", open="on").status_code == 302
+    assert Run.objects.get().open

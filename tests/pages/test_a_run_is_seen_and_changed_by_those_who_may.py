@@ -8,7 +8,7 @@ from runs import lifecycle
 from tests import factories
 
 CHANGES = ["pause", "cancel", "restart", "restart?state=failed", "restart-all", "delete", "policy",
-           "tasks/0/requeue"]  # fmt: skip
+           "restart?tasks=0&state=done"]  # fmt: skip
 PAGES = ["", "workers", "timeline", "timeline/trace", "compare", "map", "map/cells", "tasks",
          "failures", "history", "tasks/0", *CHANGES]  # fmt: skip
 

@@ -82,7 +82,8 @@ def test_a_selection_is_counted_then_restarted(alice, run, visit, answer, query,
     one = "1 task" if len(numbers) == 1 else f"{len(numbers)} tasks"
     assert f"Restart {one}" in text_of(client.get(f"{lead}restart?{query}"))
     response = answer(client, f"{lead}restart?{query}")
-    assert f"Restarted {one}." in text_of(client.get(response.url))
+    told = f"Restarted {one}." if numbers else "Nothing was changed: no task of this selection"
+    assert told in text_of(client.get(response.url))
     moved = [number for number, state in states(run).items() if state != before[number]]
     assert moved == numbers
     factories.check_books(run)
@@ -144,7 +145,8 @@ def test_a_restart_is_undone_with_one_button(alice, run, visit, answer):
 
 def test_after_ten_minutes_no_undo_is_offered_and_none_is_done(alice, run, visit, answer):
     client, lead = visit(alice), f"/runs/{run.uuid.hex}/"
-    answer(client, lead + "restart?state=failed")
+    response = answer(client, lead + "restart?state=failed")
+    assert "/undo" in text_of(client.get(response.url))  # beside what was just done, and below
     event = RunEvent.objects.get()
     RunEvent.objects.update(at=event.at - timedelta(minutes=10, seconds=1))
     assert "/undo" not in text_of(client.get(lead))
@@ -233,11 +235,11 @@ def test_a_change_of_the_policy_changes_what_was_changed_alone(alice, run, visit
     Run.objects.update(canary_tasks=2, released=True)
     fields = policy_of(client, path) | {"error_attempts": "3", "why": "flaky"}
     response = answer(client, path, **fields)
-    assert "Changed errorAttempts." in text_of(client.get(response.url))
+    assert "Changed: Tries after errors." in text_of(client.get(response.url))
     run.refresh_from_db()
     assert (run.error_attempts, run.lost_attempts, run.released) == (3, 5, True)
     page = text_of(client.get(f"/runs/{run.uuid.hex}/history"))
-    assert "errorAttempts: 1 → 3" in page
+    assert "Tries after errors: 1 → 3" in page
     assert "flaky" in page
 
 
@@ -248,7 +250,7 @@ def test_a_form_that_was_shown_long_ago_takes_nobodys_change_back(alice, run, vi
     fields = policy_of(client, path) | {"error_attempts": "3"}
     steering.change_policy(run=run, who="bob", **ANOTHER_POLICY)
     response = answer(client, path, **fields)
-    assert "Changed errorAttempts." in text_of(client.get(response.url))
+    assert "Changed: Tries after errors." in text_of(client.get(response.url))
     now = Run.objects.values(*ANOTHER_POLICY, "error_attempts").get()
     assert now == {**ANOTHER_POLICY, "error_attempts": 3}
 
@@ -289,7 +291,7 @@ def test_who_wants_the_same_option_otherwise_is_shown_what_it_is_now(
     assert (shown[option], shown["error_attempts"], shown["lost_attempts"]) == (now, "4", "8")
     # Who wants it all the same says so once more.
     response = answer(client, path, **(shown | {option: mine}))
-    assert "lostAttempts" in text_of(client.get(response.url))
+    assert "Tries after lost workers" in text_of(client.get(response.url))
     after = Run.objects.values("lost_attempts", "error_attempts", option).get()
     assert (after["lost_attempts"], after["error_attempts"]) == (8, 4)
     assert after[option] != theirs
@@ -345,7 +347,7 @@ def test_the_history_is_paged(alice, run, visit, monkeypatch):
         steering.change_policy(run=run, who="alice", priority=priority)
     client, path = visit(alice), f"/runs/{run.uuid.hex}/history"
     first = text_of(client.get(path))
-    assert "priority: 2 → 3" in first
-    assert "priority: 0 → 1" not in first
+    assert "Priority: 2 → 3" in first
+    assert "Priority: 0 → 1" not in first
     last = RunEvent.objects.order_by("-id")[1].pk
-    assert "priority: 0 → 1" in text_of(client.get(f"{path}?before={last}"))
+    assert "Priority: 0 → 1" in text_of(client.get(f"{path}?before={last}"))

@@ -1,8 +1,10 @@
 """Every action asks with a number first, and says a number afterwards."""
 
+import re
+
 import pytest
 
-from runs.models import Run, Task
+from runs.models import Run, RunEvent, Task
 from runs.states import TaskState
 from tests import factories
 
@@ -59,16 +61,40 @@ def test_only_actions_that_touch_something_are_offered(alice, visit):
     assert "do-delete" in page
 
 
-@pytest.mark.parametrize(("number", "words"), [(0, "from 0"), (4, "next worker gets it"),
-                                               (6, "too late")])  # fmt: skip
-def test_one_task_is_set_to_waiting(alice, run, visit, answer, number, words):
+@pytest.mark.parametrize(("number", "state"), [(0, "done"), (4, "failed"), (6, "computing")])
+def test_one_task_is_restarted_from_its_page(alice, run, visit, answer, number, state):
     client = visit(alice)
-    path = f"/runs/{run.uuid.hex}/tasks/{number}/requeue"
-    assert words in text_of(client.get(path))
-    response = answer(client, path)
-    assert f"Task {number} waits for a worker again." in text_of(client.get(response.url))
+    lead = f"/runs/{run.uuid.hex}/"
+    link = f"{lead}restart?tasks={number}&amp;state={state}"
+    assert link in text_of(client.get(f"{lead}tasks/{number}"))
+    response = answer(client, link.replace("&amp;", "&"))
+    assert "Restarted 1 task." in text_of(client.get(response.url))
     assert Task.objects.get(run=run, number=number).state == TaskState.WAITING
+    assert RunEvent.objects.get(run=run).tasks == 1
     factories.check_books(run)
+
+
+def test_a_task_that_has_moved_since_the_question_is_left_alone(alice, run, visit, answer):
+    client = visit(alice)
+    path = f"/runs/{run.uuid.hex}/restart?tasks=0&state=computing"  # it is done by now
+    response = answer(client, path)
+    assert "Nothing was changed: no task of this selection" in text_of(client.get(response.url))
+    assert Task.objects.get(run=run, number=0).state == TaskState.DONE
+    assert not RunEvent.objects.filter(run=run).exists()
+
+
+def test_a_restart_of_an_error_names_it_and_offers_the_way_back(alice, run, visit, answer):
+    client = visit(alice)
+    lead = f"/runs/{run.uuid.hex}/"
+    failures = text_of(client.get(f"{lead}failures"))
+    link = re.search(r'href="[^"]*(restart\?[^"]*error=\d+[^"]*)"', failures)
+    assert link
+    path = lead + link[1].replace("&amp;", "&")
+    assert "with the error “boom" in text_of(client.get(path))
+    landed = text_of(client.get(answer(client, path).url))
+    event = RunEvent.objects.get(run=run)
+    assert f'action="{lead}history/{event.pk}/undo"' in landed
+    assert "with the error “boom" in text_of(client.get(f"{lead}history"))
 
 
 def test_a_tasks_page_tells_its_attempts(alice, run, visit):

@@ -48,7 +48,7 @@ def pages(farm):
         "/workers/", worker, "/health/", "/account/",
         f"{busy}restart?state=failed&tasks=0-9", f"{busy}pause", f"{busy}cancel",
         f"{busy}restart", f"{busy}restart-all", f"{busy}delete",
-        f"{busy}tasks/0", f"{busy}tasks/61", f"{busy}tasks/61/requeue",
+        f"{busy}tasks/0", f"{busy}tasks/61", f"{busy}restart?tasks=61",
     ]  # fmt: skip
 
 

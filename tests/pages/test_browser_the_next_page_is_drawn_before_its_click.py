@@ -35,7 +35,7 @@ def test_a_tab_of_a_run_is_fetched_ahead_and_made_fresh(tab):
     tab.page.locator("#tab-done b", has_text="4").wait_for()  # what has moved meanwhile is shown
 
 
-ASKS = ("restart", "restart-all", "cancel", "delete", "pause", "resume", "requeue", "trace", "new")
+ASKS = ("restart", "restart-all", "cancel", "delete", "pause", "resume", "trace", "new")
 AHEAD = """() => {
   const rules = JSON.parse(document.querySelector("script[type=speculationrules]").textContent);
   const all = [...rules.prerender, ...rules.prefetch];
