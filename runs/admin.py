@@ -3,6 +3,7 @@
 No list counts its table, and none is searched or ordered without an index.
 """
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -10,8 +11,11 @@ from uuid import UUID
 
 from django.contrib import admin, messages
 from django.contrib.admin import helpers
+from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.views.main import ChangeList
+from django.core.exceptions import BadRequest
 from django.core.paginator import Paginator
+from django.db import DataError
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse  # noqa: TID251 - the admin speaks HTTP
 from django.template.response import TemplateResponse
@@ -61,6 +65,32 @@ def run_and_number(term: str) -> tuple[UUID, int | None] | None:
     return None if rest and number is None else (UUID(hex=first), number)
 
 
+class CarefulChangeList(ChangeList):
+    """A list that shows all its rows where its address asks for what no database can compare."""
+
+    def get_results(self, request: HttpRequest) -> None:
+        """Look the rows up."""
+        try:
+            super().get_results(request)
+        except (DataError, OverflowError, ValueError) as error:
+            raise IncorrectLookupParameters(error) from error
+
+
+ID = re.compile(r"[0-9]{0,18}")
+
+
+def check_ids(request: HttpRequest, *names: str) -> None:
+    """Refuse what can be no id; Django would look for it, and fail.
+
+    Raises:
+        BadRequest: a posted field of one of these names is none.
+    """
+    for name in names:
+        for value in request.POST.getlist(name):
+            if not ID.fullmatch(value):
+                raise BadRequest(f"{name}={value[:40]!r} is no id")
+
+
 class ReadOnlyAdmin(AnyAdmin):
     """Rows that the farm itself writes: to be seen, never to be edited."""
 
@@ -71,6 +101,10 @@ class ReadOnlyAdmin(AnyAdmin):
     list_max_show_all = 0
     sortable_by = ()
     actions = None
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        """The list."""
+        return CarefulChangeList
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Nobody."""
@@ -266,7 +300,7 @@ ORDERS = {
 """What people can do to runs here: the word in the form → what it does."""
 
 
-class RunChangeList(ChangeList):
+class RunChangeList(CarefulChangeList):
     """The list of runs, each beside its counts: two queries for the whole page."""
 
     def get_results(self, request: HttpRequest) -> None:
@@ -323,6 +357,16 @@ class RunAdmin(AnyAdmin):
     ) -> tuple[QuerySet[Run], bool]:
         """The search of the pages and the API."""
         return RunFilter({"search": search_term.strip()}, queryset=queryset).qs, False
+
+    def changelist_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        """The list, and what is asked of the runs that are ticked."""
+        check_ids(request, helpers.ACTION_CHECKBOX_NAME)
+        return super().changelist_view(request, *args, **kwargs)
+
+    def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        """One run."""
+        check_ids(request, *self.autocomplete_fields)
+        return super().changeform_view(request, *args, **kwargs)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Runs are created on the pages, by the API or by a command."""

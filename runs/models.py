@@ -8,6 +8,7 @@ workers from being cheap. Nothing deletes what they point to but ``lifecycle.del
 
 import uuid
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from typing import Any
 
 from django.conf import settings
@@ -33,6 +34,18 @@ def task_id(run_id: int, number: int) -> int:
 def percentage(name: str) -> Q:
     """The condition that a column is a percentage."""
     return Q(**{f"{name}__gte": 0, f"{name}__lte": 100})
+
+
+EARLIEST, LATEST = datetime(2, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC)
+"""Moments from the one and before the other can be read back, in whatever time zone.
+
+PostgreSQL keeps years before 1 and after 9999, too; Python knows none of them.
+"""
+
+
+def readable(name: str) -> Q:
+    """The condition that a column is no moment, or one that can be read back."""
+    return Q(**{f"{name}__isnull": True}) | Q(**{f"{name}__gte": EARLIEST, f"{name}__lt": LATEST})
 
 
 class RunQuerySet(models.QuerySet["Run"]):
@@ -190,6 +203,9 @@ class Run(models.Model):
                 name="run_times",
                 condition=Q(backoff__gte=0, heartbeat__gte=1)
                 & (Q(task_timeout__isnull=True) | Q(task_timeout__gt=0)),
+            ),
+            models.CheckConstraint(
+                name="run_window", condition=readable("start_after") & readable("expire_at")
             ),
             models.CheckConstraint(
                 name="run_percents",

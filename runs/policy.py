@@ -9,9 +9,13 @@ from datetime import datetime
 from typing import Any
 
 from runs.errors import InvalidInput
-from runs.models import Run
+from runs.models import EARLIEST, LATEST, Run
 
 BIG = 2_000_000_000
+OUT_OF_REACH = (
+    f"Must lie in the years {EARLIEST.year} to {LATEST.year - 1} in UTC; "
+    "without it there is no limit."
+)
 
 
 @dataclass(frozen=True)
@@ -87,6 +91,8 @@ def refusal(option: Option, value: Any) -> str | None:
         return None if option.optional else "Must not be null."
     if not KINDS[option.kind](value):
         return f"Must be {NAMES[option.kind]}, not {str(value)[:40]!r}."
+    if isinstance(value, datetime):
+        return None if EARLIEST <= value < LATEST else OUT_OF_REACH
     if option.least is None or option.most is None:
         return None
     size = len(value) if isinstance(value, str) else value

@@ -256,35 +256,41 @@ def _hold(run: Run, why: str) -> None:
         pause(run=run, why=why)
 
 
-def finish_cancelled() -> int:
-    """Go on with cancelling, some pieces in all; answers how many tasks were called off.
+def cancelled_runs() -> list[int]:
+    """Runs whose cancelling goes on, by id.
 
-    Those runs with least left come first, so that none waits for ten million tasks of another. A
-    run is looked after until a sweep finds nothing there, for somebody may have been claiming just
-    when it was cancelled, and who cancels may be cut short.
+    Those with least left come first, so that none waits for ten million tasks of another.
     """
     late = reports.with_open_tasks(Run.objects.filter(unfinished=True))
-    count, left = 0, PIECES
-    for run in late.order_by(F("open_tasks"), "id")[:CANCELLED_AT_ONCE]:
-        if not left:
-            break
-        cancelled = run.state == RunState.CANCELLED
-        called_off, pieces = finish_cancelling(run, left) if cancelled else (0, 0)
-        if not pieces:  # unless a revived run has been cancelled again since it was read
-            Run.objects.filter(pk=run.pk, state=run.state).update(unfinished=False)
-        count += called_off
-        left -= pieces
-    return count
+    found = late.order_by(F("open_tasks"), "id").values_list("id", flat=True)
+    return list(found[:CANCELLED_AT_ONCE])
 
 
-def expire_runs() -> int:
-    """Cancel the runs whose window has passed while something is left; answers how many runs."""
+def go_on_cancelling(run_id: int, most: int) -> tuple[int, int]:
+    """Go on with cancelling a run; answers how many tasks were called off, in how many pieces.
+
+    A run is looked after until a sweep finds nothing there, for somebody may have been claiming
+    just when it was cancelled, and who cancels may be cut short.
+    """
+    run = Run.objects.get(pk=run_id)
+    cancelled = run.state == RunState.CANCELLED
+    called_off, pieces = finish_cancelling(run, most) if cancelled else (0, 0)
+    if not pieces:  # unless a revived run has been cancelled again since it was read
+        Run.objects.filter(pk=run.pk, state=run.state).update(unfinished=False)
+    return called_off, pieces
+
+
+def late_runs() -> list[int]:
+    """Runs whose window has passed while something is left, by id."""
     late = Run.objects.kept().filter(
         state__in=[RunState.ACTIVE, RunState.PAUSED], expire_at__lte=Now()
     )
     late = reports.with_work_left(late)
-    runs = list(late.order_by("id")[:EXPIRE_AT_ONCE])
-    for run in runs:
-        why = f"its time was up at {run.expire_at:%Y-%m-%d %H:%M} UTC"
-        cancel_by_policy(run, why=why, what="expire", pieces=1)
-    return len(runs)
+    return list(late.order_by("id").values_list("id", flat=True)[:EXPIRE_AT_ONCE])
+
+
+def expire(run_id: int) -> None:
+    """Cancel a run whose window has passed."""
+    run = Run.objects.get(pk=run_id)
+    why = f"its time was up at {run.expire_at:%Y-%m-%d %H:%M} UTC"
+    cancel_by_policy(run, why=why, what="expire", pieces=1)

@@ -7,10 +7,12 @@ Each step is bounded; what is left over is the next sweep's.
 
 import logging
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 
-from django.db import InternalError, OperationalError, transaction
+from django.db import InterfaceError, InternalError, OperationalError, transaction
 
 from runs import lifecycle, moves, steering, tallies, throughput
 from runs.attempts import Ending
@@ -50,7 +52,7 @@ WHERE began < {sweep_before}
 
 @dataclass
 class Swept:
-    """What a sweep did."""
+    """What a sweep did; ``failed``: what it passed over, for it could not be done."""
 
     lost_workers: int = 0
     lost_tasks: int = 0
@@ -59,6 +61,23 @@ class Swept:
     expired: int = 0
     cancelled: int = 0
     deleted: int = 0
+    failed: int = 0
+
+    @contextmanager
+    def going_on(self, what: str) -> Iterator[None]:
+        """Log what fails within, and go on: one row that is bad must not end a sweep.
+
+        Raises:
+            OperationalError, InterfaceError, InternalError: the database is away or takes no
+                writes, so that what comes after would fail, too.
+        """
+        try:
+            yield
+        except (OperationalError, InterfaceError, InternalError):
+            raise
+        except Exception:
+            self.failed += 1
+            log.exception("The sweep passed over %s", what)
 
 
 def sweep_now_and_then(heartbeat: float | None) -> Swept | None:
@@ -111,19 +130,59 @@ def sweep(*, give_up_silent: bool = True) -> Swept:
     """
     began = time.monotonic()
     swept = Swept()
-    for worker_id in silent_workers() if give_up_silent else ():
-        lost = give_up(worker_id)
-        swept.lost_workers += lost is not None
-        swept.lost_tasks += lost or 0
-    for run_id in fetch(OVERDUE, [MOST]):
-        swept.overdue += end_overdue(Run.objects.get(pk=run_id[0]))
-    swept.woken = wake()
-    swept.expired = steering.expire_runs()
-    swept.cancelled = steering.finish_cancelled()
-    swept.deleted = lifecycle.sweep_deleted(after=UNDISTURBED, pieces=PIECES)
+    steps = (_end_overdue_runs, _wake, _expire, _finish_cancelled, _finish_deleted)
+    for step in (_give_up_silent, *steps) if give_up_silent else steps:
+        with swept.going_on(f"the step {step.__name__}"):
+            step(swept)
     lasted = time.monotonic() - began
     run_sql(COUNT_SWEEP, [AGES, AGES, lasted, lasted])
     return swept
+
+
+def _give_up_silent(swept: Swept) -> None:
+    """Give up the silent workers."""
+    for worker_id in silent_workers():
+        with swept.going_on(f"worker {worker_id}"):
+            lost = give_up(worker_id)
+            swept.lost_workers += lost is not None
+            swept.lost_tasks += lost or 0
+
+
+def _end_overdue_runs(swept: Swept) -> None:
+    """End what takes longer than its run allows."""
+    for (run_id,) in fetch(OVERDUE, [MOST]):
+        with swept.going_on(f"what is overdue of run {run_id}"):
+            swept.overdue += end_overdue(Run.objects.get(pk=run_id))
+
+
+def _wake(swept: Swept) -> None:
+    """Wake the tasks whose backoff is over."""
+    swept.woken = wake()
+
+
+def _expire(swept: Swept) -> None:
+    """Close the runs whose time is up."""
+    for run_id in steering.late_runs():
+        with swept.going_on(f"the window of run {run_id}"):
+            steering.expire(run_id)
+            swept.expired += 1
+
+
+def _finish_cancelled(swept: Swept) -> None:
+    """Go on with cancelling, some pieces in all."""
+    left = steering.PIECES
+    for run_id in steering.cancelled_runs():
+        if not left:
+            break
+        with swept.going_on(f"the cancelled run {run_id}"):
+            called_off, pieces = steering.go_on_cancelling(run_id, left)
+            swept.cancelled += called_off
+            left -= pieces
+
+
+def _finish_deleted(swept: Swept) -> None:
+    """Go on with a deletion that was cut short."""
+    swept.deleted = lifecycle.sweep_deleted(after=UNDISTURBED, pieces=PIECES)
 
 
 AGES = 10 * 365 * 86_400

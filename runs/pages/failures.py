@@ -1,5 +1,6 @@
 """The failures of a run: groups by error, each with an example, a verdict, and a restart."""
 
+import re
 from dataclasses import dataclass
 
 from django.http import HttpRequest, HttpResponse
@@ -17,6 +18,8 @@ PER_PAGE = 10
 SAMPLED = 200
 """Attempts of the run that tell how its hosts do otherwise."""
 ICONS = {"host": "host", "input": "input", "everywhere": "failed", "unsure": "lost"}
+CURSOR = re.compile(r"([0-9]{1,18})\.([0-9]{1,19})")
+"""Numbers that every database can hold; a fingerprint fills all of 63 bits."""
 TITLES = {
     "host": "Blame the host",
     "input": "Blame the input",
@@ -50,10 +53,10 @@ def show(group: Group) -> Shown:
 
 def cursor(text: str) -> tuple[int, int]:
     """Where a page starts, from the address: ``COUNT.FINGERPRINT``."""
-    count, _, fingerprint = text.partition(".")
-    if not count.isdigit() or not fingerprint.isdigit() or len(text) > 30:
+    found = CURSOR.fullmatch(text)
+    if found is None or int(found[2]) >= 2**63:
         return blame.END
-    return int(count), int(fingerprint)
+    return int(found[1]), int(found[2])
 
 
 @farm_page

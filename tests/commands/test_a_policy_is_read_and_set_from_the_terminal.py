@@ -56,6 +56,7 @@ def test_createrun_leaves_the_rest_as_it_is(alice: User) -> None:
         (["--error-attempts", "none"], "errorAttempts cannot be 'none'"),
         (["--task-timeout", "2y"], "taskTimeout cannot be"),
         (["--start-after", "tomorrow"], "startAfter cannot be"),
+        (["--expire-at", "9999-12-31T23:59:59"], "expireAt: Must lie in the years 2 to 9998"),
         (["--canary-percent", "101"], "canaryPercent: Must be from 0"),
         (["--fail-percent", "nan"], "failPercent: Must be"),
     ],

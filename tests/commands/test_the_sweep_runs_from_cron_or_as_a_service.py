@@ -40,6 +40,18 @@ def test_once_tells_what_was_done(alice: User) -> None:
     factories.check_books(run)
 
 
+def test_what_cannot_be_done_is_told_after_the_rest(
+    alice: User, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    lose(factories.run(alice, 9), 3)
+    monkeypatch.setattr(sweep, "wake", lambda: 1 // 0)
+    out = io.StringIO()
+    with pytest.raises(CommandError, match="1 could not be done"):
+        call_command("sweep", stdout=out)
+    assert out.getvalue().startswith("1 workers lost with 3 tasks, ")
+    assert "ZeroDivisionError" in caplog.text
+
+
 def test_again_and_again_until_interrupted_even_if_the_database_is_away_for_a_while(
     alice: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,19 +1,20 @@
 """Budgets, backoff, windows, gates, thresholds: what happens without anybody's doing."""
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.db import IntegrityError, connection
 from django.db.models import F
 from django.db.models.functions import Now
 from django.utils import timezone
 from rest_framework.test import APIClient
 
-from runs import explain, lifecycle, queue, reports, restarts, steering, sweep, tallies
+from runs import explain, lifecycle, models, queue, reports, restarts, steering, sweep, tallies
 from runs.errors import InvalidInput, StateConflict
-from runs.models import Run, Task, Worker
+from runs.models import Run, SweepLock, Task, Worker
 from runs.states import Outcome, RunState, TaskState
 from tests import factories
 from tests.exchange.conftest import numbers
@@ -281,6 +282,8 @@ BAD = [
     {"errorAttempts": 0}, {"errorAttempts": "3"}, {"backoff": -1}, {"taskTimeout": 0},
     {"open": 1}, {"startAfter": "tomorrow"}, {"failPercent": 101}, {"heartbeat": None},
     {"canaryTasks": 0}, {"priority": 5000}, {"attempts": 3},
+    {"expireAt": "9999-12-31T23:59:59-12:00"}, {"expireAt": "9999-01-01T00:00:00Z"},
+    {"startAfter": "0001-01-01T00:00:00+14:00"}, {"startAfter": "0001-12-31T23:59:59Z"},
 ]  # fmt: skip
 
 
@@ -301,6 +304,8 @@ def test_operations_refuse_what_the_api_would(alice: User) -> None:
     with pytest.raises(InvalidInput, match="errorAttempts"):
         lifecycle.create_run(owner=alice, num_tasks=1, error_attempts=0)
     run = factories.run(alice, 1)
+    with pytest.raises(InvalidInput, match="expireAt: Must lie in the years 2 to 9998"):
+        steering.change_policy(run=run, who="alice", expire_at=models.LATEST)
     with pytest.raises(InvalidInput, match="no policy option"):
         steering.change_policy(run=run, who="alice", owner=3)
     with pytest.raises(StateConflict, match="nothing to resume"):
@@ -318,3 +323,39 @@ def test_two_sweepers_at_once_requeue_once(alice: User, worker: Worker, exchange
     assert sum(one.lost_tasks for one in swept) == 3
     assert run.attempts.count() == 3
     factories.check_books(run)
+
+
+@pytest.mark.parametrize("field", ["start_after", "expire_at"])
+@pytest.mark.parametrize("moment", [models.EARLIEST - timedelta(seconds=1), models.LATEST])
+def test_the_database_keeps_no_window_that_could_not_be_read_back(
+    alice: User, field: str, moment: datetime
+) -> None:
+    run = factories.run(alice, 1)
+    with pytest.raises(IntegrityError, match="run_window"):
+        Run.objects.filter(pk=run.pk).update(**{field: moment})
+
+
+# In a transaction that is taken back, with all that it does to the table.
+@pytest.mark.django_db
+def test_a_run_that_cannot_be_read_keeps_no_other_from_the_sweep(
+    alice: User, exchange: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unreadable = "0500-13-45 00:00:00"  # SQLite takes any text
+    if connection.vendor == "postgresql":
+        unreadable = "0044-03-15 12:00:00+00 BC"
+        with connection.cursor() as cursor:
+            cursor.execute("ALTER TABLE runs_run DROP CONSTRAINT run_window")
+    bad, late, cancelled, good = (factories.run(alice, 3) for _ in range(4))
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE runs_run SET expire_at = %s WHERE id = %s", [unreadable, bad.id])
+    with pytest.raises(ValueError):
+        bad.refresh_from_db()
+    Run.objects.filter(pk=late.pk).update(expire_at=Now() - timedelta(hours=1))
+    Run.objects.filter(pk=cancelled.pk).update(state=RunState.CANCELLED, unfinished=True)
+    hour_ago = Now() - timedelta(hours=1)
+    SweepLock.objects.update_or_create(pk=1, defaults={"began": hour_ago, "resumed": hour_ago})
+    monkeypatch.setattr(sweep, "_next", 0.0)
+    assert numbers(exchange(good, want=1)) == [0], "whoever's turn it is to sweep notices nothing"
+    assert [tallies.read(run.id).cancelled for run in (late, cancelled, bad)] == [3, 3, 0]
+    swept = sweep.sweep()
+    assert (swept.failed, swept.expired) == (1, 0)

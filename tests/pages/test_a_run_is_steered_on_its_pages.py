@@ -339,6 +339,26 @@ def test_a_policy_that_makes_no_sense_is_refused_at_its_field(alice, run, visit,
     assert not RunEvent.objects.exists()
 
 
+@pytest.mark.parametrize("field", ["start_after", "expire_at"])
+@pytest.mark.parametrize(
+    "moment",
+    ["9999-12-31T23:59:59", "9999-12-31T23:59:59-12:00", "0001-01-01T00:00:00+14:00", "0001-01-01"],
+)
+@pytest.mark.parametrize("zone", ["America/New_York", "Asia/Tokyo"])
+def test_a_moment_that_could_not_be_read_back_is_refused_at_its_field(
+    alice, run, visit, answer, settings, field, moment, zone
+):
+    settings.TIME_ZONE = zone
+    client = visit(alice)
+    for path in (f"/runs/{run.uuid.hex}/policy", "/runs/new"):
+        fields = policy_of(client, path) | {"num_tasks": "1", field: moment}
+        page = text_of(answer(client, path, **fields))
+        assert page.count('class="errorlist"') == 1
+        assert "Must lie in the years 2 to 9998 in UTC" in page
+    assert Run.objects.values_list("start_after", "expire_at").get() == (None, None)
+    assert client.get("/runs/").status_code == 200
+
+
 def test_the_history_is_paged(alice, run, visit, monkeypatch):
     from runs.pages import history
 

@@ -139,7 +139,7 @@ def test_what_a_policy_has_stopped_needs_attention(alice, visit):
 def test_what_ran_out_of_time_needs_attention_and_leads_to_its_history(alice, visit):
     run = factories.run(alice, 3, expire_at=timezone.now() + timedelta(hours=1))
     Run.objects.update(expire_at=timezone.now() - timedelta(hours=1))
-    assert steering.expire_runs() == 1
+    assert sweep.sweep().expired == 1
     run.refresh_from_db()
     assert need(run) == (1, "stopped")
     page = text_of(visit(alice).get("/runs/"))

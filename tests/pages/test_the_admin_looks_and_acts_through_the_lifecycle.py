@@ -184,3 +184,31 @@ def test_a_user_who_owns_runs_is_kept(root, run, alice, answer):
 @pytest.mark.parametrize("path", ["auth/user/", "auth/group/", "auth/user/add/", "auth/group/add/"])
 def test_people_are_managed(root, carol, path):
     assert root.get(f"/admin/{path}").status_code == 200
+
+
+HUGE = "9" * 19
+
+
+@pytest.mark.parametrize("query", ["run/?owner", "worker/?owner", "task/?run", "attempt/?worker"])
+def test_an_address_that_asks_for_no_possible_row_leads_to_a_list(root, run, query):
+    response = root.get(f"/admin/runs/{query}={HUGE}", follow=True)
+    assert response.status_code == 200
+    assert "change-list" in response.content.decode()
+
+
+def test_a_search_for_a_nul_finds_everybody(root, run):
+    asked = {"app_label": "runs", "model_name": "run", "field_name": "owner", "term": "\0"}
+    names = [one["text"] for one in root.get("/admin/autocomplete/", asked).json()["results"]]
+    assert "alice" in names
+    assert root.get("/admin/autocomplete/", {**asked, "field_name": "group"}).status_code == 200
+
+
+@pytest.mark.parametrize("value", ["x", HUGE, "²", "\0", "-1"])
+def test_ids_that_no_form_has_sent_are_refused(root, run, answer, value):
+    act = answer(root, "/admin/runs/run/", action="pause", _selected_action=value)
+    assert act.status_code == 400
+    for field in ("owner", "group"):
+        change = answer(root, f"/admin/runs/run/{run.pk}/change/", name="new", **{field: value})
+        assert change.status_code == 400
+    run.refresh_from_db()
+    assert (run.name, run.state) == ("tiles", "active")

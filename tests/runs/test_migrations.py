@@ -1,5 +1,7 @@
 """The migrations: complete, reversible, and PostgreSQL's storage as designed."""
 
+from datetime import timedelta
+
 import pytest
 from django.contrib.auth.models import User
 from django.core.management import call_command
@@ -7,7 +9,7 @@ from django.db import connection, transaction
 from django.db.migrations.executor import MigrationExecutor
 
 from runs import queue
-from runs.models import Run, Task, task_id
+from runs.models import EARLIEST, LATEST, Run, Task, task_id
 from tests import factories
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -46,6 +48,28 @@ def test_tasks_keep_their_run_and_number_when_their_ids_change(alice: User) -> N
         kept = Task.objects.filter(run_id=run.id).order_by("id").values_list("id", "number")
         assert list(kept) == [(task_id(run.id, number), number) for number in (0, 1)]
     assert len(queue.claim(run=Run.objects.get(pk=runs[0].id), worker=factories.worker(alice))) == 1
+
+
+def test_windows_that_could_not_be_read_back_are_brought_near(alice: User) -> None:
+    old = [("runs", "0009_columns")]
+    early, late = "0001-01-01 00:00:00", "9999-12-31 23:59:59"
+    if connection.vendor == "postgresql":
+        early, late = "0044-03-15 12:00:00+00 BC", "10000-01-01 11:59:59+00"
+    try:
+        executor = MigrationExecutor(connection)
+        executor.migrate(old)
+        make = executor.loader.project_state(old).apps.get_model("runs", "Run").objects.create
+        owner_id = User.objects.get(username="alice").id
+        ids = [make(owner_id=owner_id, num_tasks=0).id for _ in range(3)]
+        with connection.cursor() as cursor:
+            window = "UPDATE runs_run SET start_after = %s, expire_at = %s WHERE id = %s"
+            cursor.execute(window, [early, late, ids[0]])
+            cursor.execute(window, [late, early, ids[1]])
+    finally:
+        call_command("migrate", verbosity=0)
+    far = LATEST - timedelta(seconds=1)
+    kept = Run.objects.order_by("id").values_list("start_after", "expire_at")
+    assert list(kept) == [(EARLIEST, far), (far, EARLIEST), (None, None)]
 
 
 @pytest.mark.postgresql

@@ -15,7 +15,7 @@ from django.test.utils import CaptureQueriesContext
 from taskfarm_site import monitoring
 from tests.server import ROOT, environment, serve_at
 
-LAST = ("runs", "0009_columns")
+LAST = ("runs", "0010_run_window")
 
 
 @pytest.fixture(autouse=True)
@@ -46,7 +46,7 @@ def test_a_migration_that_is_not_applied_is_named_until_it_is(client: Client) ->
     for _ in range(2):
         answer = client.get("/readyz")
         assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
-        assert "runs.0009_columns: run manage.py migrate" in answer.json()["detail"]
+        assert "runs.0010_run_window: run manage.py migrate" in answer.json()["detail"]
     recorder.record_applied(*LAST)
     assert client.get("/readyz").status_code == 200
 

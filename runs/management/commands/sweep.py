@@ -4,7 +4,7 @@ import time
 from argparse import ArgumentParser, ArgumentTypeError
 from typing import Any
 
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError
 from django.db import OperationalError, close_old_connections
 
 from runs import sweep
@@ -46,7 +46,10 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Sweep once and tell what was done, or go on until interrupted."""
         if options["every"] is None:
-            self.stdout.write(told(sweep_heard()))
+            swept = sweep_heard()
+            self.stdout.write(told(swept))
+            if swept.failed:
+                raise CommandError(passed_over(swept))
             return
         try:
             while True:
@@ -66,6 +69,8 @@ class Command(BaseCommand):
         if swept != Swept():
             self.stdout.write(told(swept))
             self.stdout.flush()
+        if swept.failed:
+            self.stderr.write(passed_over(swept))
 
 
 def sweep_heard() -> Swept:
@@ -81,3 +86,8 @@ def told(swept: Swept) -> str:
         f"{swept.expired} runs expired, {swept.cancelled} tasks cancelled, "
         f"{swept.deleted} deletions finished."
     )
+
+
+def passed_over(swept: Swept) -> str:
+    """What could not be done, on one line."""
+    return f"{swept.failed} could not be done and were passed over; the log above says why."
