@@ -4,8 +4,7 @@ No list counts its table, and none is searched or ordered without an index.
 """
 
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -23,16 +22,22 @@ from django.urls import reverse
 from django.utils.functional import cached_property
 from django.utils.html import format_html
 
-from runs import lifecycle, reports, restarts, steering, tallies
+from runs import lifecycle, reports
+from runs.admin_orders import ORDERS, Order
 from runs.errors import Conflict, NotFound
 from runs.filters import RunFilter, uuid_bounds
 from runs.models import Attempt, Run, Task, Worker, task_id
-from runs.states import RunState, TaskState
-from runs.tallies import Counts
 from runs.wording import percentage, tasks
 
 FARTHEST = 1_000
-"""Rows that a list can be paged through; what lies beyond is found by searching."""
+"""Rows that a list can be paged through; what lies beyond is found by searching.
+
+So many runs at most are acted on at once: as many as the list offers to select.
+"""
+SHOWN = 50
+"""Runs that the question about an action names."""
+TOLD = 10
+"""Runs of which is said why they were passed over."""
 
 if TYPE_CHECKING:  # generic for the type checker alone
     AnyAdmin = admin.ModelAdmin[Any]
@@ -208,98 +213,6 @@ class WorkerAdmin(ReadOnlyAdmin):
         return queryset.filter(owner__username=term), False
 
 
-@dataclass(frozen=True)
-class Order:
-    """What an action does to each of the selected runs.
-
-    Attributes:
-        question: what is asked before.
-        meaning: what will happen.
-        button: what the answer says.
-        said: what is told afterwards, with ``{runs}`` and ``{tasks}``.
-        perform: does it to a run, with the user's name and reason; answers how many tasks.
-        states: the states whose tasks it touches.
-        run_states: the states of a run from which it exists.
-    """
-
-    question: str
-    meaning: str
-    button: str
-    said: str
-    perform: Callable[[Run, str, str], int]
-    states: tuple[TaskState, ...]
-    run_states: tuple[RunState, ...] = tuple(RunState)
-
-    def touched(self, run: Run, counts: Counts) -> int | None:
-        """How many tasks of a run it touches; None where it does not exist for the run."""
-        return sum(map(counts.of, self.states)) if run.state in self.run_states else None
-
-
-def pause(run: Run, by: str, why: str) -> int:
-    """Pause a run; answers how many tasks are held back."""
-    steering.pause(run=run, who=by, why=why)
-    return tallies.read(run.id).waiting
-
-
-def resume(run: Run, by: str, why: str) -> int:
-    """Resume a run; answers how many tasks can be handed out."""
-    steering.resume(run=run, who=by, why=why)
-    return tallies.read(run.id).waiting
-
-
-ORDERS = {
-    "pause": Order(
-        question="Pause these runs?",
-        meaning="Nothing more is handed out until somebody resumes them. What computes now goes "
-        "on, and its reports count.",
-        button="Pause",
-        said="Paused {runs}: {tasks} held back.",
-        perform=pause,
-        states=(TaskState.WAITING,),
-        run_states=(RunState.ACTIVE,),
-    ),
-    "resume": Order(
-        question="Resume these runs?",
-        meaning="Workers get tasks again. A gate that the canaries had closed is opened.",
-        button="Resume",
-        said="Resumed {runs}: {tasks} can be handed out.",
-        perform=resume,
-        states=(TaskState.WAITING,),
-        run_states=(RunState.PAUSED,),
-    ),
-    "restart_unfinished": Order(
-        question="Restart unfinished tasks?",
-        meaning="Tasks that are computing, failed or cancelled wait again and keep their "
-        "percentage; those that are done stay done. A worker that still computes one of them is "
-        "too late.",
-        button="Restart",
-        said="Restarted {tasks}.",
-        perform=lambda run, by, why: restarts.restart(run=run, by=by, why=why),
-        states=restarts.UNFINISHED,
-    ),
-    "restart_all": Order(
-        question="Restart all tasks?",
-        meaning="Every task starts from 0 again, those that are done included. A worker that "
-        "still computes one of them is too late.",
-        button="Restart",
-        said="Restarted {tasks}.",
-        perform=lambda run, by, why: restarts.restart(run=run, everything=True, by=by, why=why),
-        states=tuple(state for state in TaskState if state != TaskState.WAITING),
-    ),
-    "cancel": Order(
-        question="Cancel what is left?",
-        meaning="What waits is never handed out; what computes is called off, and its worker is "
-        "told. Tasks that have ended stay what they are. A restart takes cancelled tasks up again.",
-        button="Cancel",
-        said="Cancelled {tasks} of {runs}.",
-        perform=lambda run, by, why: steering.cancel(run=run, who=by, why=why),
-        states=(TaskState.WAITING, TaskState.COMPUTING),
-        run_states=(RunState.ACTIVE, RunState.PAUSED),
-    ),
-}
-"""What people can do to runs here: the word in the form → what it does."""
-
-
 class RunChangeList(CarefulChangeList):
     """The list of runs, each beside its counts: two queries for the whole page."""
 
@@ -332,7 +245,7 @@ class RunAdmin(AnyAdmin):
     search_fields = ("uuid",)
     search_help_text = "Words of the name or namespace, or the start of the UUID"
     autocomplete_fields = ("owner", "group")
-    actions = ("pause", "resume", "restart_unfinished", "restart_all", "cancel")
+    actions = ("pause", "resume", "restart_unfinished", "restart_all", "cancel", "delete_selected")
     readonly_fields = (
         "uuid", "shown_state", "num_tasks", "percent", "waiting", "computing", "done", "failed",
         "cancelled", "stale", "created", "started", "moved", "page",
@@ -380,11 +293,6 @@ class RunAdmin(AnyAdmin):
         """Delete the run with all that belongs to it."""
         lifecycle.delete_run(run=obj)
 
-    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Run]) -> None:
-        """Delete the selected runs with all that belongs to them."""
-        for run in queryset:
-            lifecycle.delete_run(run=run)
-
     def get_deleted_objects(
         self, objs: Any, request: HttpRequest
     ) -> tuple[list[Any], dict[Any, Any], set[Any], list[Any]]:
@@ -422,42 +330,38 @@ class RunAdmin(AnyAdmin):
         """Ask, then call off what waits and computes."""
         return self._ask_then_act(request, queryset, "cancel")
 
+    @admin.action(description="Delete selected runs", permissions=["delete"])
+    def delete_selected(self, request: HttpRequest, queryset: QuerySet[Run]) -> HttpResponse | None:
+        """Ask, then delete the runs with all that belongs to them."""
+        if request.POST.get("post"):
+            self.log_deletions(request, chosen(request, queryset))
+        return self._ask_then_act(request, queryset, "delete_selected")
+
     def _ask_then_act(
         self, request: HttpRequest, queryset: QuerySet[Run], name: str
     ) -> HttpResponse | None:
         """Show how many tasks an action touches; do it when that was answered."""
         order = ORDERS[name]
         if request.POST.get("post"):
-            self._act(request, queryset, order)
+            act(request, chosen(request, queryset), order)
             return None
-        runs = list(queryset)
-        progress = reports.progress_of(runs)
-        rows = [(run, order.touched(run, progress[run.id].counts)) for run in runs]
+        if request.POST.get("select_across") == "1":  # the others would only be passed over
+            queryset = queryset.filter(state__in=order.run_states)
+        runs = list(queryset[: FARTHEST + 1])
+        if not runs:
+            messages.warning(request, f"There is no run to {order.button.lower()}.")
+            return None
         context = {
             **self.admin_site.each_context(request),
             "title": order.question,
             "opts": self.opts,
-            "rows": rows,
             "order": order,
             "name": name,
             "checkbox": helpers.ACTION_CHECKBOX_NAME,
+            **asked(runs[:FARTHEST], order),
+            "most": FARTHEST if len(runs) > FARTHEST else None,
         }
         return TemplateResponse(request, "admin/runs/run/act.html", context)
-
-    def _act(self, request: HttpRequest, queryset: QuerySet[Run], order: Order) -> None:
-        """Do it to each run; a run that is not in a state for it is told and passed over."""
-        by = request.user.get_username()
-        why = request.POST.get("why", "").replace("\x00", "").strip()[:1000]
-        done = touched = 0
-        for run in queryset:
-            try:
-                touched += order.perform(run, by, why)
-                done += 1
-            except (Conflict, NotFound) as refusal:
-                messages.warning(request, f"Passed over {run.title}: {refusal.detail}")
-        if done:
-            some = "1 run" if done == 1 else f"{done} runs"
-            messages.success(request, order.said.format(runs=some, tasks=tasks(touched)))
 
     @admin.display(description="name")
     def title(self, run: Run) -> str:
@@ -484,6 +388,57 @@ class RunAdmin(AnyAdmin):
         """The run's own page."""
         address = reverse("run", kwargs={"uuid": run.uuid.hex})
         return format_html('<a href="{}">{}</a>', address, "Open the run's page")
+
+
+def asked(runs: list[Run], order: Order) -> dict[str, Any]:
+    """What the question about an action tells of these runs: their sums, and some of them."""
+    progress = reports.progress_of(runs)
+    rows = [(run, order.touched(run, progress[run.id].counts)) for run in runs]
+    return {
+        "rows": rows[:SHOWN],
+        "others": len(rows[SHOWN:]),
+        "runs": len(runs),
+        "touched": sum(count for _, count in rows if count is not None),
+        # One field, however many they are: a form may have a thousand, and select_across as Django
+        # has it would mean whatever the list shows by then.
+        "first": runs[0].pk,
+        "ids": ",".join(str(run.pk) for run in runs),
+    }
+
+
+def chosen(request: HttpRequest, queryset: QuerySet[Run]) -> QuerySet[Run]:
+    """The runs that an answer is about: those that were asked about, ``FARTHEST`` at most."""
+    ids = request.POST.get("runs")
+    if ids is None:
+        return queryset[:FARTHEST]
+    known = [int(id) for id in ids.split(",")[:FARTHEST] if as_id(id)]
+    return queryset.filter(pk__in=known)
+
+
+def as_id(text: str) -> bool:
+    """Whether the text is a number that a run's key may be."""
+    return text.isascii() and text.isdigit() and len(text) <= 10 and int(text) < 2**31
+
+
+def act(request: HttpRequest, runs: Iterable[Run], order: Order) -> None:
+    """Do it to each run; a run that is not in a state for it is told and passed over."""
+    by = request.user.get_username()
+    why = request.POST.get("why", "").replace("\x00", "").strip()[:1000]
+    done = touched = 0
+    passed: list[str] = []
+    for run in runs:
+        try:
+            touched += order.perform(run, by, why)
+            done += 1
+        except (Conflict, NotFound) as refusal:
+            passed.append(f"Passed over {run.title}: {refusal.detail}")
+    for words in passed[:TOLD]:
+        messages.warning(request, words)
+    if more := len(passed[TOLD:]):
+        messages.warning(request, f"Passed over {more:,} more for such reasons.")
+    if done:
+        some = "1 run" if done == 1 else f"{done:,} runs"
+        messages.success(request, order.said.format(runs=some, tasks=tasks(touched)))
 
 
 def stand(run: Any) -> reports.Progress:

@@ -1,7 +1,7 @@
 """Adding tasks to a run that takes more: plain ones, or one for each input."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Any
 
@@ -73,23 +73,43 @@ def append_stream(*, run: Run, lines: Iterable[bytes], who: str = "") -> Added:
         RunNotFound: the run has been deleted meanwhile.
     """
     first, count = run.num_tasks, 0
-    texts = inputs.lines(lines)
     try:
-        while chunk := take(texts):
-            with transaction.atomic():
-                locked = lock(run)
-                check_open(locked)
-                check_next(locked, first + count, count)
-                start, added = add(locked, len(chunk), chunk)
-                note(locked, (start, added), who)
-            first = start if count == 0 else first
+        for start, added in chunks(run, inputs.lines(lines), who):
+            first = first if count else start
             count += added
-            run.num_tasks, run.largest_input = locked.num_tasks, locked.largest_input
     except FarmError as error:
         if count:
             error.detail += f" The {count} tasks before it, from number {first} on, were added."
         raise
     return first, count
+
+
+def chunks(
+    run: Run, texts: Iterator[str], who: str, expected: int | None = None
+) -> Iterator[Added]:
+    """Add a task for each input, a chunk in each transaction; tells of each chunk.
+
+    Args:
+        run: which takes them.
+        texts: the inputs as JSON.
+        who: adds them.
+        expected: how many tasks the run must have before; None where that does not matter.
+
+    Raises:
+        StateConflict: the run takes none, or somebody else added tasks between two chunks.
+        InvalidInput: the run would get too large.
+        RunNotFound: it has been deleted meanwhile.
+    """
+    while chunk := take(texts):
+        with transaction.atomic():
+            locked = lock(run)
+            check_open(locked)
+            check_next(locked, expected)
+            added = add(locked, len(chunk), chunk)
+            note(locked, added, who)
+        run.num_tasks, run.largest_input = locked.num_tasks, locked.largest_input
+        expected = run.num_tasks
+        yield added
 
 
 def take(texts: Iterable[str]) -> list[str]:
@@ -130,13 +150,13 @@ def check_open(run: Run) -> None:
         )
 
 
-def check_next(run: Run, expected: int, count: int) -> None:
+def check_next(run: Run, expected: int | None) -> None:
     """Refuse to go on with a stream whose numbers would have a gap.
 
     Raises:
         StateConflict: somebody else added tasks since its last chunk.
     """
-    if count and run.num_tasks != expected:
+    if expected is not None and run.num_tasks != expected:
         raise StateConflict("Somebody else added tasks to the run in the middle of this stream.")
 
 

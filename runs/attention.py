@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from runs import events
+from runs import events, steering
 from runs.models import Run, RunEvent
 from runs.reports import Progress
 from runs.states import RunState
@@ -15,6 +15,8 @@ LEFT = timedelta(seconds=60)
 """Workers with short tasks hold none for a moment, every now and then."""
 LATELY = timedelta(days=7)
 """A run that is over for longer than that has had its attention."""
+
+INCOMPLETE = f"{steering.UPLOADING}, or the upload was cut short"
 
 STOPS = {RunState.PAUSED: "paused", RunState.CANCELLED: "cancelled"}
 
@@ -78,6 +80,8 @@ def need_of(
 
 def _need_of_stopped(run: Run, progress: Progress, now: datetime, stop: RunEvent) -> Need | None:
     """A pause lasts until somebody ends it; a cancelled run is forgotten after a while."""
+    if steering.is_of_upload(stop):
+        return Need(1, "stopped", INCOMPLETE)
     cancelled = run.state == RunState.CANCELLED
     if now - stop.at >= LATELY if cancelled else progress.over:
         return None

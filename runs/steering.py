@@ -28,19 +28,26 @@ CANCELLED_AT_ONCE = 10
 PIECES = 4
 """Pieces of a run that are cancelled on somebody else's call, a sweep's or a report's."""
 
+UPLOADING = "its inputs are still being uploaded"
+"""Why a new run is paused by its policy until all of it has come; see ``uploads.py``."""
+
 
 def pause(*, run: Run, who: str = events.POLICY, why: str = "") -> None:
     """Hand out nothing more until somebody resumes it; reports still count.
 
     A person pauses no finished run, unless it is open and may be given more tasks: it would be
-    shown as finished all the same, and hand out nothing after its next restart.
+    shown as finished all the same, and hand out nothing after its next restart. One that waits for
+    its upload is paused by the person from then on, and not set going when all has come.
 
     Raises:
         StateConflict: it is not active, or it is finished.
     """
     if run.state == RunState.ACTIVE and who != events.POLICY and _is_finished(run):
         raise StateConflict("The run is finished, so there is nothing to pause.")
-    _set_state(run, RunState.PAUSED, {RunState.ACTIVE}, "pause", who, why)
+    start = {RunState.ACTIVE}
+    if who != events.POLICY and waits_for_upload(run):
+        start.add(RunState.PAUSED)
+    _set_state(run, RunState.PAUSED, start, "pause", who, why)
 
 
 def _is_finished(run: Run) -> bool:
@@ -55,6 +62,34 @@ def resume(*, run: Run, who: str, why: str = "") -> None:
         StateConflict: it is not paused.
     """
     _set_state(run, RunState.ACTIVE, {RunState.PAUSED}, "resume", who, why, released=True)
+
+
+def waits_for_upload(run: Run) -> bool:
+    """Whether an upload has paused the run until all has come; no query unless it is paused."""
+    if run.state != RunState.PAUSED:
+        return False
+    last = events.latest(run, "pause")
+    return last is not None and is_of_upload(last)
+
+
+def is_of_upload(event: RunEvent) -> bool:
+    """Whether the event tells that a run was paused until its upload is complete."""
+    return (event.what, event.who, event.why) == ("pause", events.POLICY, UPLOADING)
+
+
+def set_going(*, run: Run, why: str, **fields: Any) -> None:
+    """Hand out the tasks of a new run that was held until it is complete; a canary gate stays.
+
+    Args:
+        run: which.
+        why: what it has waited for.
+        fields: what changes with it.
+
+    Raises:
+        StateConflict: it is not paused.
+    """
+    start = {RunState.PAUSED}
+    _set_state(run, RunState.ACTIVE, start, "resume", events.POLICY, why, **fields)
 
 
 def _set_state(

@@ -9,7 +9,7 @@ from django.shortcuts import redirect
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods
 
-from runs import cancels, counting, lifecycle, reports, restarts, steering
+from runs import cancels, counting, lifecycle, reports, restarts, steering, uploads
 from runs.counting import Touched
 from runs.errors import InvalidInput, StateConflict
 from runs.models import Run
@@ -241,6 +241,7 @@ def ask(request: HttpRequest, run: Run, action: Action, selection: Selection) ->
         "touched": number_of(counting.total(parts)),
         "parts": [(state.label, one) for state, one in parts.items() if one.count],
         "undoable": action in (RESTART, RESTART_ALL) and undoable(parts),
+        "incomplete": action is RESUME and uploads.is_incomplete(run),
         "back": back(request),
     }
     return page(request, "runs/confirm.html", context)

@@ -7,7 +7,7 @@ from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
-from runs import estimates, rates, samples, workers
+from runs import estimates, rates, samples, steering, uploads, workers
 from runs.models import Run
 from runs.pages import history
 from runs.pages.actions import ACTIONS, CANCEL, DELETE, RESTART, Action
@@ -134,6 +134,8 @@ def show_run(request: HttpRequest, uuid: str) -> HttpResponse:
         "events": told[:MOST_EVENTS],
         "more_events": len(told) > MOST_EVENTS,
         "undoable": next((one for one in told if one.undo_until), None),
+        "incomplete": uploads.is_incomplete(run),
+        "held": steering.waits_for_upload(run),
         "front": front,
         "menu": menu,
         "api_url": request.build_absolute_uri("/api/"),

@@ -9,7 +9,7 @@ from django.contrib.auth.models import Group
 from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import redirect
 
-from runs import appending, lifecycle
+from runs import lifecycle, uploads
 from runs.errors import Conflict, InvalidInput
 from runs.models import Run
 from runs.pages.input_files import lines_of
@@ -108,32 +108,19 @@ def create_from(form: RunForm, owner: Any) -> Run | None:
     if not form.is_valid():
         return None
     given = form.cleaned_data
+    described = {name: given[name] for name in ("name", "namespace", "group", "description")}
+    described |= form.options()
+    file = given["inputs"]
     try:
-        run = lifecycle.create_run(
-            owner=owner,
-            num_tasks=given["num_tasks"] or 0,
-            **{name: given[name] for name in ("name", "namespace", "group", "description")},
-            **form.options(),
-        )
+        if file:
+            lines = lines_of(file, file.name)
+            return uploads.create_run(owner=owner, lines=lines, **described)
+        return lifecycle.create_run(owner=owner, num_tasks=given["num_tasks"] or 0, **described)
     except InvalidInput as refusal:
-        form.refuse(refusal)
-        return None
-    return fill(form, run, owner) if given["inputs"] else run
-
-
-def fill(form: RunForm, run: Run, owner: Any) -> Run | None:
-    """Add a task for each input of the file, or take the run back and say what is wrong with it."""
-    file = form.cleaned_data["inputs"]
-    try:
-        _, count = appending.append_stream(
-            run=run, lines=lines_of(file, file.name), who=owner.get_username()
-        )
-    except (InvalidInput, Conflict) as refusal:
-        lifecycle.delete_run(run=run)
-        form.add_error("inputs", refusal.detail.split(" The ")[0])
-        return None
-    if not count:
-        lifecycle.delete_run(run=run)
-        form.add_error("inputs", "There is no input in the file.")
-        return None
-    return run
+        if file and "numTasks" in refusal.fields:
+            form.add_error("inputs", refusal.detail)
+        else:
+            form.refuse(refusal)
+    except Conflict as refusal:
+        form.add_error("inputs", refusal.detail)
+    return None

@@ -1,9 +1,12 @@
 """The admin: people are managed, runs are steered through the lifecycle, the rest is looked at."""
 
+import re
+
 import pytest
+from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Permission, User
 
-from runs import steering, tallies
+from runs import admin, steering, tallies
 from runs.admin import FARTHEST, BoundedPaginator
 from runs.models import Attempt, Run, RunEvent, Task, Worker
 from runs.states import Outcome, TaskState
@@ -126,6 +129,80 @@ def test_runs_are_deleted_with_all_that_belongs_to_them(root, run, answer):
     assert not (Run.objects.exists())
     assert not (Task.objects.exists())
     assert not (Attempt.objects.exists())
+    assert LogEntry.objects.get().object_id == str(run.pk)
+
+
+def hidden(page):
+    """The hidden fields of a page that asks."""
+    return dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', page))
+
+
+def select_all(answer, client, name, query=""):
+    """What is asked where all that a list finds are selected, and the fields of its form."""
+    one = Run.objects.latest("id").pk
+    page = answer(
+        client, f"/admin/runs/run/{query}", action=name, _selected_action=one, select_across="1",
+        index="0",
+    ).content.decode()  # fmt: skip
+    return page, hidden(page)
+
+
+def test_all_that_the_list_offers_are_asked_about_and_acted_on(root, alice, answer):
+    rows = [Run(owner=alice, num_tasks=0, open=True, name="many") for _ in range(FARTHEST + 9)]
+    Run.objects.bulk_create(rows)
+    page, fields = select_all(answer, root, "pause")
+    assert len(page) < 30_000
+    assert "1,000 runs, 0 tasks." in page
+    assert "1,000 are the most at once" in page
+    assert "and 950 more" in page
+    answered = root.post("/admin/runs/run/", fields)
+    assert answered.status_code == 302
+    assert "Paused 1,000 runs" in root.get(answered.url).content.decode()
+    held = Run.objects.filter(state="paused")
+    newest = Run.objects.order_by("-id")[:FARTHEST]
+    assert set(held.values_list("id", flat=True)) == {run.id for run in newest}
+    page, fields = select_all(answer, root, "pause")
+    assert "9 runs, 0 tasks." in page, "the next"
+    assert "at once" not in page
+
+
+@pytest.mark.parametrize("name", ["pause", "restart_unfinished", "delete_selected"])
+def test_an_answer_is_about_the_runs_that_were_asked_about(root, run, alice, answer, name):
+    factories.run(alice, 5, name="tiles of 2026")
+    factories.run(alice, 5, name="other")
+    page, fields = select_all(answer, root, name, "?q=tiles")
+    assert "2 runs, " in page
+    assert "other" not in page
+    late = factories.run(alice, 5, name="late tiles")
+    assert root.post("/admin/runs/run/?q=tiles", fields).status_code == 302
+    touched = set(RunEvent.objects.values_list("run", flat=True))
+    assert late.pk not in touched
+    left = set(Run.objects.values_list("name", flat=True))
+    gone = {"tiles", "tiles of 2026"} if name == "delete_selected" else set()
+    assert left == {"tiles", "tiles of 2026", "other", "late tiles"} - gone
+
+
+def test_nothing_is_asked_where_there_is_nothing_to_do(root, run, answer):
+    response = answer(
+        root, "/admin/runs/run/", action="resume", _selected_action=run.pk, select_across="1",
+        index="0",
+    )  # fmt: skip
+    assert "There is no run to resume." in root.get(response.url).content.decode()
+
+
+@pytest.mark.parametrize("ids", ["", "x", "-1", "9" * 30, "²", ",,", "\x00"])
+def test_keys_that_no_run_has_touch_nothing(root, run, answer, ids):
+    assert act(answer, root, "cancel", run, post="yes", runs=ids).status_code == 302
+    assert Run.objects.get().state == "active"
+
+
+def test_of_many_that_are_passed_over_some_are_told(root, alice, answer):
+    over = [factories.run(alice, 0) for _ in range(admin.TOLD + 2)]
+    picked = [run.pk for run in over]
+    response = answer(root, "/admin/runs/run/", action="pause", _selected_action=picked, post="yes")
+    said = root.get(response.url).content.decode()
+    assert said.count("there is nothing to pause") == admin.TOLD
+    assert "Passed over 2 more" in said
 
 
 def test_one_run_is_deleted_from_its_own_page(root, run, answer):
