@@ -1,5 +1,6 @@
 """The farm's own middleware: the Content-Security-Policy, what only pages need, a stop-watch."""
 
+import re
 import time
 from collections.abc import Callable
 from typing import Any
@@ -61,6 +62,30 @@ def content_security_policy(get_response: Handler) -> Handler:
         response = get_response(request)
         policy = DOCS_POLICY if request.path.startswith(DOCS) else PAGES_POLICY
         response.headers.setdefault("Content-Security-Policy", policy)
+        return response
+
+    return respond
+
+
+# The embeddings, overrides and isolates of Unicode: after one, words stand in another order.
+TURNS = rb"\xe2(?:\x80[\xaa-\xae]|\x81[\xa6-\xa9])"
+TURNED = re.compile(TURNS)
+PARTS = re.compile(rb"(<textarea.*?</textarea>|<[^>]*>)|" + TURNS, re.DOTALL)
+SHOWN = "\N{REPLACEMENT CHARACTER}".encode()
+
+
+def show_turns(get_response: Handler) -> Handler:
+    """Show characters that turn the direction of text as what they are: odd.
+
+    In a name or in a log they would turn the page's own words, too: the question of a deletion
+    among them. Values of fields stay as they are, for they are sent again.
+    """
+
+    def respond(request: HttpRequest) -> HttpResponse:
+        response = get_response(request)
+        page = response.headers.get("Content-Type", "").startswith("text/html")
+        if page and not response.streaming and TURNED.search(response.content):
+            response.content = PARTS.sub(lambda found: found[1] or SHOWN, response.content)
         return response
 
     return respond
