@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from django.conf import settings
 from django.contrib.auth.middleware import AuthenticationMiddleware
 from django.contrib.messages.middleware import MessageMiddleware
 from django.contrib.sessions.middleware import SessionMiddleware
@@ -16,6 +17,8 @@ Handler = Callable[[HttpRequest], HttpResponse]
 
 
 DOCS = "/api/docs/"
+WHOSE = "whose"
+"""The cookie that tells a page's script who is logged in."""
 
 
 class PagesOnly:
@@ -38,7 +41,24 @@ class Sessions(PagesOnly, SessionMiddleware):
 
 
 class Authentication(PagesOnly, AuthenticationMiddleware):
-    """Who is logged in, for pages; the API has ``accounts.authentication``."""
+    """Who is logged in, for pages; the API has ``accounts.authentication``.
+
+    A cookie tells it to the pages' script: a page of somebody else that comes back from the
+    browser's memory, or was drawn ahead, is taken away. It opens nothing.
+    """
+
+    def process_response(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:
+        """Tell it with a page that tells whose it is."""
+        whose = getattr(request, "shown_to", None)
+        if whose is not None and whose != request.COOKIES.get(WHOSE, ""):
+            response.set_cookie(
+                WHOSE,
+                whose,
+                max_age=settings.SESSION_COOKIE_AGE,
+                secure=settings.SESSION_COOKIE_SECURE,
+                samesite="Lax",
+            )
+        return response
 
 
 class Messages(PagesOnly, MessageMiddleware):
