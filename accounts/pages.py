@@ -17,6 +17,19 @@ from django.views.decorators.http import require_http_methods
 from accounts import tokens
 
 
+class LogOut(views.LogoutView):
+    """Log out; the browser forgets the pages that it kept for Back or has drawn ahead.
+
+    It heeds this over HTTPS only, and keeps the page that it leaves: its script empties that one.
+    """
+
+    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        """Log out."""
+        response = super().post(request, *args, **kwargs)
+        response.headers["Clear-Site-Data"] = '"cache", "prefetchCache", "prerenderCache"'
+        return response
+
+
 class ChangePassword(views.PasswordChangeView):
     """Change the own password; the session goes on."""
 

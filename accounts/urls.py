@@ -3,7 +3,7 @@
 from django.contrib.auth import views
 from django.urls import path
 
-from accounts.pages import ChangePassword, show_account
+from accounts.pages import ChangePassword, LogOut, show_account
 
 urlpatterns = [
     path("", show_account, name="account"),
@@ -14,6 +14,6 @@ urlpatterns = [
         ),
         name="login",
     ),
-    path("logout/", views.LogoutView.as_view(), name="logout"),
+    path("logout/", LogOut.as_view(), name="logout"),
     path("password/", ChangePassword.as_view(), name="password-change"),
 ]

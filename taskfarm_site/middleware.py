@@ -1,9 +1,11 @@
 """The farm's own middleware: the Content-Security-Policy, what only pages need, a stop-watch."""
 
+import re
 import time
 from collections.abc import Callable
 from typing import Any
 
+from django.conf import settings
 from django.contrib.auth.middleware import AuthenticationMiddleware
 from django.contrib.messages.middleware import MessageMiddleware
 from django.contrib.sessions.middleware import SessionMiddleware
@@ -15,6 +17,8 @@ Handler = Callable[[HttpRequest], HttpResponse]
 
 
 DOCS = "/api/docs/"
+WHOSE = "whose"
+"""The cookie that tells a page's script who is logged in."""
 
 
 class PagesOnly:
@@ -37,7 +41,24 @@ class Sessions(PagesOnly, SessionMiddleware):
 
 
 class Authentication(PagesOnly, AuthenticationMiddleware):
-    """Who is logged in, for pages; the API has ``accounts.authentication``."""
+    """Who is logged in, for pages; the API has ``accounts.authentication``.
+
+    A cookie tells it to the pages' script: a page of somebody else that comes back from the
+    browser's memory, or was drawn ahead, is taken away. It opens nothing.
+    """
+
+    def process_response(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:
+        """Tell it with a page that tells whose it is."""
+        whose = getattr(request, "shown_to", None)
+        if whose is not None and whose != request.COOKIES.get(WHOSE, ""):
+            response.set_cookie(
+                WHOSE,
+                whose,
+                max_age=settings.SESSION_COOKIE_AGE,
+                secure=settings.SESSION_COOKIE_SECURE,
+                samesite="Lax",
+            )
+        return response
 
 
 class Messages(PagesOnly, MessageMiddleware):
@@ -61,6 +82,30 @@ def content_security_policy(get_response: Handler) -> Handler:
         response = get_response(request)
         policy = DOCS_POLICY if request.path.startswith(DOCS) else PAGES_POLICY
         response.headers.setdefault("Content-Security-Policy", policy)
+        return response
+
+    return respond
+
+
+# The embeddings, overrides and isolates of Unicode: after one, words stand in another order.
+TURNS = rb"\xe2(?:\x80[\xaa-\xae]|\x81[\xa6-\xa9])"
+TURNED = re.compile(TURNS)
+PARTS = re.compile(rb"(<textarea.*?</textarea>|<[^>]*>)|" + TURNS, re.DOTALL)
+SHOWN = "\N{REPLACEMENT CHARACTER}".encode()
+
+
+def show_turns(get_response: Handler) -> Handler:
+    """Show characters that turn the direction of text as what they are: odd.
+
+    In a name or in a log they would turn the page's own words, too: the question of a deletion
+    among them. Values of fields stay as they are, for they are sent again.
+    """
+
+    def respond(request: HttpRequest) -> HttpResponse:
+        response = get_response(request)
+        page = response.headers.get("Content-Type", "").startswith("text/html")
+        if page and not response.streaming and TURNED.search(response.content):
+            response.content = PARTS.sub(lambda found: found[1] or SHOWN, response.content)
         return response
 
     return respond

@@ -17,6 +17,8 @@ import requests
 
 ROOT = Path(__file__).resolve().parent.parent
 GUNICORN_CONF = "deploy/gunicorn.conf.py"
+NAMED = "farm.test"
+"""A name of the server, which no browser trusts without HTTPS as it does the own machine's."""
 
 
 @dataclass
@@ -56,7 +58,7 @@ def environment(url: str, port: int) -> dict[str, str]:
         "DATABASE_URL": url,
         "DJANGO_SETTINGS_MODULE": "taskfarm_site.settings",
         "TASKFARM_BIND": f"127.0.0.1:{port}",
-        "ALLOWED_HOSTS": "127.0.0.1,localhost",
+        "ALLOWED_HOSTS": f"127.0.0.1,localhost,{NAMED}",
         "WEB_CONCURRENCY": os.environ.get("WEB_CONCURRENCY", "3"),
     }
 

@@ -3,7 +3,7 @@
 import json
 import zlib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from itertools import chain
 from typing import Any
 
@@ -91,10 +91,14 @@ def cells(request: HttpRequest, uuid: str) -> HttpResponseBase:
 
 
 def tag_of(wish: Asked, kept: tallies.Kept | None) -> str:
-    """What changes whenever a task of the map changes its state."""
+    """What changes whenever a task of the map changes its state.
+
+    The time alone does not: a transaction that began early may end late. The counts do, those of
+    the attempts included: they only grow.
+    """
     moved = kept.moved.timestamp() if kept and kept.moved else 0
-    total = kept.counts.total if kept else 0
-    return f'W/"{wish.by}-{wish.first}-{wish.last}-{wish.columns}-{total}-{moved}"'
+    counts = "-".join(str(one) for one in astuple(kept.counts if kept else Counts()))
+    return f'W/"{wish.by}-{wish.first}-{wish.last}-{wish.columns}-{moved}-{counts}"'
 
 
 def head(shown: Picture) -> bytes:

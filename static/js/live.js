@@ -19,6 +19,18 @@ let lastGood = new Date();
 let running = false;
 let over = false;
 
+// A page that was kept for Back, drawn ahead or left in another tab may be of somebody who has logged out
+// since. Its data goes at once, and what is there for whoever is logged in now comes.
+const { whose } = document.documentElement.dataset;
+const check = () => whose !== undefined && whose !== (/\bwhose=(\d+)/.exec(document.cookie)?.[1] ?? "") && leave();
+
+export function leave() {
+  over = true;
+  clearTimeout(timer);
+  document.body.replaceChildren();
+  location.replace(location.pathname + location.search);
+}
+
 const regions = () => [...document.querySelectorAll("[data-live]")];
 const idle = () => Date.now() - lastUse > IDLE_AFTER;
 const wait = () =>
@@ -35,12 +47,6 @@ function say(state, text) {
   status.hidden = false;
   status.dataset.state = state;
   status.textContent = text;
-}
-
-function warn(text, retry) {
-  words.textContent = text;
-  notice.querySelector("[data-live-now]").hidden = !retry;
-  notice.hidden = false;
 }
 
 function plan() {
@@ -68,8 +74,7 @@ async function load() {
     signal: AbortSignal.timeout(GIVE_UP),
     cache: "no-store",
   });
-  if (response.redirected) end("Your session has ended. Load the page again to log in.");
-  if (response.status === 404) end("This is gone: it was deleted, or is no longer yours to see.");
+  if (response.redirected || response.status === 404) leave();
   if (!response.ok || over) throw new Error(`HTTP ${response.status}`);
   return new DOMParser().parseFromString(await response.text(), "text/html");
 }
@@ -106,14 +111,9 @@ function failed(error) {
   say("away", "no answer");
   if (failures > 1 || error.name !== "TimeoutError") {
     const at = lastGood.toLocaleTimeString("en-GB", { timeZone: document.documentElement.dataset.zone, timeZoneName: "short" });
-    warn(`The server does not answer. This is how things stood at ${at}.`, true);
+    words.textContent = `The server does not answer. This is how things stood at ${at}.`;
+    notice.hidden = false;
   }
-}
-
-function end(text) {
-  over = true;
-  say("away", "stopped");
-  warn(text, false);
 }
 
 function used() {
@@ -122,6 +122,9 @@ function used() {
   if (wasIdle) plan();
 }
 
+check();
+addEventListener("pageshow", check);
+for (const kind of ["visibilitychange", "live:shown"]) document.addEventListener(kind, check);
 if (regions().length) {
   say("on", "live");
   for (const kind of ["pointermove", "keydown", "scroll", "touchstart"]) {

@@ -2,6 +2,7 @@
 // into a canvas of one pixel a cell; what is seen is that canvas, scaled. Zooming and panning cost
 // one drawImage, whatever the number of cells.
 import { colour, whenColoursChange } from "./colours.js";
+import { leave } from "./live.js";
 
 const LARGEST = 22; // pixels of a cell
 const TALLEST = 520;
@@ -10,6 +11,7 @@ const STATES = ["done", "waiting", "computing", "cancelled", "failed"]; // by th
 const canvas = document.querySelector("[data-map]");
 const paper = canvas.getContext("2d");
 const words = document.getElementById("map-words");
+const legend = document.querySelector(".legend");
 const chosen = document.getElementById("map-tasks");
 const whole = document.createElement("canvas"); // a pixel a cell
 let head = { first: 0, per: 1, cells: 0, legend: [] };
@@ -31,6 +33,7 @@ const within = (value, least, most) => Math.min(Math.max(value, least), most);
 // --- What comes -------------------------------------------------------------------------------
 async function load() {
   const response = await fetch(canvas.dataset.map, { cache: "no-cache", credentials: "same-origin" });
+  if (response.redirected || response.status === 404) return leave();
   if (!response.ok) throw new Error(`HTTP ${response.status}`);
   const reader = response.body.getReader();
   let part = { value: new Uint8Array(0) };
@@ -54,11 +57,25 @@ async function load() {
 
 function open(told) {
   const same = told.cells === head.cells && told.first === head.first;
+  const known = String(told.legend) === String(head.legend);
   head = told;
+  if (canvas.dataset.by === "host" && !known) nameHosts();
   if (same) return;
   cells = new Uint8Array(head.cells);
   got = 0;
   layOut();
+}
+
+// Which hosts have a colour, and which one, changes while they work.
+function nameHosts() {
+  const items = head.legend.map((words, code) => {
+    const item = legend.firstElementChild.cloneNode(true);
+    item.firstChild.className = `swatch kind-${code}`;
+    item.lastChild.data = words;
+    return item;
+  });
+  legend.replaceChildren(...items);
+  learnColours();
 }
 
 // --- What is painted --------------------------------------------------------------------------

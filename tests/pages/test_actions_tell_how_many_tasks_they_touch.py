@@ -4,8 +4,9 @@ import re
 
 import pytest
 
-from runs.models import Run, RunEvent, Task
-from runs.states import TaskState
+from runs import queue
+from runs.models import Attempt, Run, RunEvent, Task
+from runs.states import Outcome, TaskState
 from tests import factories
 
 
@@ -43,6 +44,30 @@ def test_what_is_said_afterwards_is_what_was_done(alice, run, visit, answer):
     factories.advance(run, factories.worker(alice), failed=1)  # meanwhile
     response = answer(client, f"/runs/{run.uuid.hex}/restart")
     assert "Restarted 4 tasks." in text_of(client.get(response.url))
+
+
+TURNED = "report \u2069\u202e2026"  # as shown without care: report 6202, and what follows backwards
+
+
+def test_no_name_turns_the_question_of_a_deletion(alice, visit, answer):
+    run = factories.run(alice, 3, name=TURNED, namespace=TURNED, description=TURNED)
+    worker = factories.worker(alice, hostname=TURNED)
+    [claim] = queue.claim(run=run, worker=worker, want=1)
+    queue.report_outcome(run=run, number=claim.number, outcome=Outcome.FAILED, error=TURNED)
+    Attempt.objects.update(log_tail=TURNED)
+    client, lead = visit(alice), f"/runs/{run.uuid.hex}/"
+    pages = ("", "tasks", "tasks/0", "failures", "workers", "timeline", "map?by=host", "delete")
+    for path in ("/runs/", f"/workers/{worker.uuid.hex}", *(lead + page for page in pages)):
+        words = re.sub("<[^>]*>", "", client.get(path).content.decode())
+        assert "report \ufffd\ufffd2026" in words, path
+        assert not re.search("[\u202a-\u202e\u2066-\u2069]", words), path
+    # A field keeps what it has: it may be sent again.
+    policy = client.get(lead + "policy").content.decode()
+    assert "report \ufffd\ufffd2026</h1>" in policy
+    created = answer(client, "/runs/new", name=TURNED, description=TURNED, num_tasks="ten")
+    assert created.content.decode().count(TURNED) == 2
+    gone = client.get(answer(client, lead + "delete").url).content.decode()
+    assert "Deleted report \ufffd\ufffd2026 with 3 tasks." in gone
 
 
 def test_delete_asks_and_ends_on_the_list(alice, run, visit, answer):

@@ -4,10 +4,12 @@ import re
 import subprocess
 import sys
 import uuid
+from urllib.parse import quote
 
 import pytest
 import requests
 
+from runs import lifecycle
 from tests import factories
 from tests.factories import PASSWORD
 
@@ -178,10 +180,20 @@ def test_a_server_that_is_away_is_noticed_and_its_return_too(tab, alice_run, exp
     tab.complaints[:] = [one for one in tab.complaints if "ERR_FAILED" not in one]
 
 
-def test_a_session_that_ends_is_said(tab, alice_run, expect):
-    tab.open(f"/runs/{alice_run.uuid.hex}/")
+def test_a_session_that_ends_takes_its_data_along(tab, alice_run, expect):
+    path = f"/runs/{alice_run.uuid.hex}/tasks?state=waiting"
+    tab.open(path)
     tab.page.context.clear_cookies()
-    expect(tab.page.locator("[data-live-notice]")).to_contain_text("session has ended")
+    tab.page.wait_for_url(f"**/account/login/?next={quote(path)}")
+    tab.log_in()
+
+
+def test_a_run_that_is_deleted_leaves_the_screen(tab, alice_run, expect):
+    tab.open(f"/runs/{alice_run.uuid.hex}/")
+    lifecycle.delete_run(run=alice_run)
+    expect(tab.page.get_by_text("It may have been deleted")).to_be_visible()
+    assert "tiles" not in tab.page.content()
+    tab.complaints[:] = [one for one in tab.complaints if "404" not in one]
 
 
 def test_with_the_keyboard_alone(open_tab, expect):

@@ -54,6 +54,48 @@ def test_tasks_are_chosen_on_the_map_and_restarted(tab, run, expect):
     expect(page.get_by_text("Restarted 3 tasks.")).to_be_visible()
 
 
+PIXEL = """(at) => {
+  const canvas = document.querySelector("[data-map]");
+  const sharp = canvas.width / canvas.clientWidth;
+  const copy = new OffscreenCanvas(1, 1).getContext("2d");
+  copy.drawImage(canvas, -at * sharp, -10 * sharp);
+  const [red, green, blue] = copy.getImageData(0, 0, 1, 1).data;
+  return `rgb(${red}, ${green}, ${blue})`;
+}"""
+SWATCH = "(one) => getComputedStyle(one.firstChild).backgroundColor"
+
+
+def test_a_host_that_comes_later_has_its_own_colour(tab, server, expect):
+    alice = User.objects.get(username="alice")
+    run = factories.run(alice, 8, name="hosts")
+    factories.advance(run, factories.worker(alice, hostname="mhost"), done=1)
+    page = tab.page
+    tab.open(f"/runs/{run.uuid.hex}/map?by=host")
+    page.locator("canvas[data-loaded]").wait_for()
+    factories.advance(run, factories.worker(alice, hostname="ahost"), done=1)
+    legend = page.locator(".legend li")
+    expect(legend).to_have_text(["none", "ahost", "mhost", "others"])
+    for place, host in ((8, "mhost"), (30, "ahost"), (52, "none")):
+        page.locator("canvas").hover(position={"x": place, "y": 10})
+        expect(page.locator("#map-words")).to_have_text(re.compile(f"^Task [012]: {host}$"))
+        swatch = legend.filter(has_text=host).evaluate(SWATCH)
+        page.wait_for_function(f"([at, wanted]) => ({PIXEL})(at) === wanted", arg=[place, swatch])
+
+
+def test_a_map_whose_session_has_ended_asks_for_the_login(tab, run):
+    page = tab.page
+    tab.open(f"/runs/{run.uuid.hex}/map")
+    page.locator("canvas[data-loaded]").wait_for()
+    # The page's other regions hear nothing.
+    page.route("**/map", lambda one: "x-requested-with" in one.request.headers or one.continue_())
+    page.evaluate("""() => new MutationObserver(([one]) => {
+      sessionStorage.said = one.target.textContent;
+    }).observe(document.getElementById("map-words"), { childList: true })""")
+    page.context.clear_cookies()
+    page.wait_for_url("**/account/login/**")
+    assert page.evaluate("sessionStorage.said") is None
+
+
 def test_every_row_of_the_map_is_seen_whole_on_a_phone(tab, server):
     run = factories.run(User.objects.get(username="alice"), 500, name="rows")
     page = tab.page

@@ -12,7 +12,7 @@ from django.contrib.auth.models import User
 
 from tests import factories
 from tests.pages.conftest import ARGUMENTS, CHROMIUM, let_in
-from tests.server import Server
+from tests.server import NAMED, Server
 
 CHROMEDRIVER = "/usr/bin/chromedriver"
 pytestmark = [pytest.mark.browser, pytest.mark.once]
@@ -68,7 +68,8 @@ def driver() -> Iterator[Any]:
     options = webdriver.ChromeOptions()
     options.binary_location = CHROMIUM
     options.set_capability("goog:loggingPrefs", {"browser": "WARNING"})
-    for one in [*ARGUMENTS, "--headless=new", "--window-size=1280,900"]:
+    elsewhere = f"--host-resolver-rules=MAP {NAMED} 127.0.0.1"
+    for one in [*ARGUMENTS, "--headless=new", "--window-size=1280,900", elsewhere]:
         options.add_argument(one)
     driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(CHROMEDRIVER))
     yield driver
@@ -86,10 +87,10 @@ DRAWN_BEFORE = "performance.getEntriesByType('navigation')[0].activationStart > 
 TOLD_DONE = "document.querySelector('#tab-done b')?.textContent === '%s'"
 
 
-def log_in(driver: Any, server: Server) -> None:
-    let_in("alice")
-    driver.get(f"{server.url}/account/login/")
-    driver.find_element("id", "id_username").send_keys("alice")
+def log_in(driver: Any, url: str, name: str = "alice") -> None:
+    let_in(name)
+    driver.get(f"{url}/account/login/")
+    driver.find_element("id", "id_username").send_keys(name)
     driver.find_element("id", "id_password").send_keys(factories.PASSWORD)
     driver.find_element("css selector", "main button").click()
     see(driver, "location.pathname === '/runs/'")
@@ -108,7 +109,7 @@ def test_a_page_that_was_drawn_ahead_is_made_fresh_when_it_is_shown(driver, serv
     alice = User.objects.get(username="alice")
     run = factories.run(alice, 9, name="tiles")
     worker = factories.worker(alice)
-    log_in(driver, server)
+    log_in(driver, server.url)
     driver.get(f"{server.url}/runs/{run.uuid.hex}/")
     link = rest_on(driver, "/tasks")
     factories.advance(run, worker, done=4)
@@ -123,7 +124,7 @@ def test_a_page_that_was_drawn_ahead_is_made_fresh_when_it_is_shown(driver, serv
 
 def test_a_page_that_was_drawn_ahead_has_the_colours_chosen_since(driver, server):
     run = factories.run(User.objects.get(username="alice"), 9, name="tiles")
-    log_in(driver, server)
+    log_in(driver, server.url)
     driver.get(f"{server.url}/runs/{run.uuid.hex}/")
     link = rest_on(driver, "/tasks")
     for theme in ("light", "dark"):
@@ -135,3 +136,67 @@ def test_a_page_that_was_drawn_ahead_has_the_colours_chosen_since(driver, server
     assert driver.execute_script(f"return {DRAWN_BEFORE}")
     see(driver, "document.documentElement.dataset.theme === 'dark'")
     see(driver, "document.querySelector('[data-theme-word]').textContent === 'Colours: dark'")
+
+
+@pytest.fixture(params=["127.0.0.1", NAMED])
+def url(server: Server, request: pytest.FixtureRequest) -> str:
+    """The farm where the browser obeys Clear-Site-Data, and where it does not: by plain HTTP."""
+    return server.url.replace("127.0.0.1", request.param)
+
+
+LOG_OUT = "document.querySelector('form[action=\"/account/logout/\"] button').click()"
+
+
+def test_back_shows_nothing_to_those_who_are_logged_out(driver, url):
+    run = factories.run(User.objects.get(username="alice"), 9, name="tiles")
+    lead = f"/runs/{run.uuid.hex}/"
+    log_in(driver, url)
+    driver.get(f"{url}{lead}")
+    driver.get(f"{url}{lead}policy")
+    driver.execute_script(LOG_OUT)
+    see(driver, "location.pathname === '/account/login/'")
+    for page in ("policy", ""):
+        driver.back()
+        assert "tiles" not in driver.find_element("css selector", "body").text
+        see(driver, f"location.search === '?next={lead}{page}'")
+
+
+def test_back_is_as_quick_as_ever_for_those_who_are_logged_in(driver, url):
+    run = factories.run(User.objects.get(username="alice"), 9, name="tiles")
+    log_in(driver, url)
+    driver.get(f"{url}/runs/{run.uuid.hex}/tasks")
+    driver.execute_script("window.kept = 'in memory'")
+    driver.get(f"{url}/workers/")
+    driver.back()
+    assert driver.execute_script("return window.kept") == "in memory"
+    assert "tiles" in driver.find_element("css selector", "h1").text
+    factories.advance(run, factories.worker(run.owner), done=4)
+    see(driver, TOLD_DONE % 4)
+
+
+BECOME = """
+const [username, password, told] = arguments;
+let token = document.querySelector("[name=csrfmiddlewaretoken]").value;
+async function post(path, fields) {
+  const body = new URLSearchParams({ csrfmiddlewaretoken: token, ...fields });
+  const answer = await fetch(path, { method: "POST", body });
+  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+  token = page.querySelector("[name=csrfmiddlewaretoken]").value;
+  return new URL(answer.url).pathname;
+}
+post("/account/logout/").then(() => post("/account/login/", { username, password })).then(told);
+"""
+
+
+def test_a_page_that_was_drawn_ahead_for_somebody_else_is_not_shown(driver, url):
+    factories.run(User.objects.get(username="alice"), 9, name="tiles")
+    factories.user("bob")
+    log_in(driver, url)
+    driver.get(f"{url}/account/")
+    link = rest_on(driver, "/runs/")
+    let_in("bob")
+    assert driver.execute_async_script(BECOME, "bob", factories.PASSWORD) == "/runs/"
+    link.click()
+    see(driver, "document.querySelector('.menu summary')?.textContent === 'bob'")
+    assert driver.execute_script("return location.pathname") == "/runs/"
+    assert "tiles" not in driver.page_source

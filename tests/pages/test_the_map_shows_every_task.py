@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from runs import layers
 from runs import map as maps
-from runs.models import Task
+from runs.models import Tally, Task
 from runs.tallies import Counts
 from tests import factories
 
@@ -82,6 +82,15 @@ def test_it_is_compressed_and_sent_once(alice, run, visit):
     assert client.get(path, headers=again).status_code == 304
     factories.advance(run, factories.worker(alice), done=1)
     assert client.get(path, headers=again).status_code == 200
+
+
+def test_what_ends_late_in_a_transaction_that_began_early_is_sent(alice, run, visit):
+    client, path = visit(alice), f"/runs/{run.uuid.hex}/map/cells"
+    seen = {"If-None-Match": client.get(path)["ETag"]}
+    moved = Tally.objects.filter(run=run).order_by("-updated")[0].updated
+    factories.advance(run, factories.worker(alice), done=1)
+    Tally.objects.filter(run=run).update(updated=moved)
+    assert client.get(path, headers=seen).status_code == 200
 
 
 def test_an_empty_run_has_an_empty_map(alice, visit):
