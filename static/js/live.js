@@ -26,7 +26,6 @@ const check = () => whose !== undefined && whose !== (/\bwhose=(\d+)/.exec(docum
 
 export function leave() {
   over = true;
-  clearTimeout(timer);
   document.body.replaceChildren();
   location.replace(location.pathname + location.search);
 }

@@ -3,6 +3,7 @@
 import pytest
 from django.contrib.auth.models import User
 
+from runs import steering
 from runs.models import Run, Worker
 from runs.states import RunState
 from tests import factories
@@ -30,6 +31,8 @@ def farm(server):
     factories.advance(long, worker, done=2, failed=1)
     factories.run(alice, 0, name="empty")
     factories.run(alice, 5, name="fresh")
+    cut = factories.run(alice, 5, name="cut short", open=True)
+    steering.pause(run=cut, why=steering.UPLOADING)
     for state in (RunState.PAUSED, RunState.CANCELLED):
         run = factories.run(alice, 5, name=state)
         Run.objects.filter(pk=run.pk).update(state=state)
@@ -46,6 +49,7 @@ def pages(farm):
         f"{busy}policy", f"{busy}history", f"{busy}failures", f"{busy}map", f"{busy}map?by=host",
         f"{busy}workers", f"{busy}timeline", f"{busy}compare?with={fresh[6:38]}",
         "/workers/", worker, "/health/", "/account/",
+        f"{farm['cut short']}resume",
         f"{busy}restart?state=failed&tasks=0-9", f"{busy}pause", f"{busy}cancel",
         f"{busy}restart", f"{busy}restart-all", f"{busy}delete",
         f"{busy}tasks/0", f"{busy}tasks/61", f"{busy}restart?tasks=61",
