@@ -23,7 +23,13 @@ Added = tuple[int, int]
 
 
 def append(
-    *, run: Run, num_tasks: int = 0, values: list[Any] | None = None, who: str = "", key: str = ""
+    *,
+    run: Run,
+    num_tasks: int = 0,
+    values: list[Any] | None = None,
+    who: str = "",
+    key: str = "",
+    first: int | None = None,
 ) -> Added:
     """Add tasks at the end of a run, all or none: ``num_tasks`` plain ones, or one for each value.
 
@@ -36,9 +42,11 @@ def append(
         who: adds them.
         key: the caller's name for this append, if it may have to repeat it: the same key does
             nothing the second time, and is answered as the first time.
+        first: the number that the first of them must get, where that matters.
 
     Raises:
-        StateConflict: the run is closed and has been started already, or it is cancelled.
+        StateConflict: the run is closed and has been started already, or it is cancelled; or the
+            next number is another one.
         KeyTaken: the key came before with other tasks.
         InvalidInput: the run would get too large.
         TooLarge: an input is.
@@ -52,6 +60,7 @@ def append(
         if before is not None:
             return before
         check_open(locked)
+        check_first(locked, first)
         added = add(locked, num_tasks if texts is None else len(texts), texts)
         if added[1]:
             note(locked, added, who, (key, digest))
@@ -158,6 +167,19 @@ def check_next(run: Run, expected: int | None) -> None:
     """
     if expected is not None and run.num_tasks != expected:
         raise StateConflict("Somebody else added tasks to the run in the middle of this stream.")
+
+
+def check_first(run: Run, first: int | None) -> None:
+    """Refuse tasks that would get other numbers than their sender thinks.
+
+    Raises:
+        StateConflict: somebody else added tasks before, these perhaps.
+    """
+    if first is not None and run.num_tasks != first:
+        raise StateConflict(
+            f"The next task that is added gets number {run.num_tasks}, not {first}: nothing was "
+            "added."
+        )
 
 
 def add(run: Run, count: int, texts: list[str] | None) -> Added:

@@ -60,6 +60,13 @@ class AppendInput(StrictSerializer):
         help_text="Any name for this append: sent again with it, nothing is added twice. "
         "With other tasks than before it is a 409.",
     )
+    first = StrictIntegerField(
+        required=False,
+        min_value=0,
+        max_value=2_000_000_000,
+        help_text="The number that the first of them must get: a 409 where it is not the next one. "
+        "Of several who add the same tasks, only one does.",
+    )
 
     def validate(self, attrs: Any) -> Any:
         """Refuse both, and neither."""

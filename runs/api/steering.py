@@ -160,6 +160,7 @@ class SteeringViewSet(FarmViewSet):
             values=body.validated_data.get("inputs"),
             who=who,
             key=body.validated_data.get("key", ""),
+            first=body.validated_data.get("first"),
         )
         return Response({"first": first, "tasks": added}, status=201)
 

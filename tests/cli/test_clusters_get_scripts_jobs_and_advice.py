@@ -169,5 +169,8 @@ def test_advice_is_based_on_the_runs_own_times(taskfarm: Call, process: Call, fa
     told = taskfarm("advise", run.uuid, "--by", "+2h", "--json").json
     assert (told["measured"], told["left"], told["jobs"]) == (6, 6, 1)
     assert told["mean"][0] >= 0.1
+    for wrong, code in (("--proc=0", 2), ("--proc=-3", 2), ("--proc=1000000", 2), ("--time=0", 1)):
+        said = taskfarm("advise", run.uuid, "--by", "+2h", wrong)
+        assert (said.code, said.out, wrong[:6] in said.err) == (code, "", True), said.err
     lines = taskfarm("advise", run.uuid, "--by", "+2h", "-n", 4).lines
     assert lines[-1].startswith(f"taskfarm launch {run.uuid} --executor slurm --jobs 1 --proc 4")

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -314,6 +315,7 @@ def test_a_run_that_its_policy_pauses_is_not_waited_for(
     said = process("run", "work.tasks", "-n", 1, "--max-fails", 3)
     assert said.code == 75, said.err
     assert "its policy has paused the run: " in said.err
+    assert re.search(r"see 'taskfarm failures \w+'; 'taskfarm resume \w+' lets it go on", said.err)
     # Nor later, when something else has happened to it.
     run = farm.run(json.loads(Path("work.tasks_workdir/taskfarm.json").read_text())["run"])
     run.restart(states=["failed"])

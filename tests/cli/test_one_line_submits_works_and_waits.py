@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 from taskfarm_worker import Farm
+from taskfarm_worker.cli import _working
+from taskfarm_worker.commands import lists
 
 from tests.cli.conftest import Said, counts
 
@@ -152,6 +154,52 @@ def test_an_addition_is_made_once_whoever_was_killed_over_it(process: Call, farm
     assert (folder / "logs/log_2").read_text() == "2\n"
     kept = (folder / "tasks.ndjson").read_text().splitlines()
     assert kept == ['"echo 0"', '"echo 1"', '"echo 2"']
+
+
+def test_who_comes_late_to_an_addition_adds_nothing_twice(
+    process: Call, farm: Farm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tasks, lines = Path("late.tasks"), [f"echo {n}" for n in range(30)]
+    tasks.write_text("echo 0\n")
+    assert process("run", tasks).code == 0
+    run = farm.run(json.loads(Path("late.tasks_workdir/taskfarm.json").read_text())["run"])
+    monkeypatch.setattr(_working, "TOGETHER", 1)
+    _working._feed(run, [*lines[:3]], 1)
+    # One farmer has read that there are three; another is quicker, by more additions than the
+    # server remembers by their keys.
+    late, told = farm.run(run.uuid), run.progress
+    _working._feed(run, lines, 1)
+    monkeypatch.setattr(type(late), "progress", late_at_first(told, type(late).progress))
+    _working._feed(late, lines, 1)
+    monkeypatch.undo()
+    assert run.progress.total == 30
+
+
+def late_at_first(told: Any, really: Any) -> property:
+    """What somebody believes who was suspended after he had looked."""
+    answers = iter([told])
+    return property(lambda run: next(answers, None) or really.fget(run))
+
+
+def test_a_list_that_changed_while_it_was_being_added_is_refused(process: Call, farm: Farm) -> None:
+    tasks, folder = Path("half.tasks"), Path("half.tasks_workdir")
+    tasks.write_text("echo 0\n")
+    assert process("run", tasks).code == 0
+    settings = json.loads((folder / "taskfarm.json").read_text())
+    # As if a farmer had been killed after it had brought a part of the addition.
+    added = ["echo 0", "echo 1", "echo 2"]
+    note = {"opened": True, "adding": 3, "adding_digest": lists.digest(added)}
+    (folder / "taskfarm.json").write_text(json.dumps({**settings, **note}))
+    run = farm.run(settings["run"])
+    run.change(open=True)
+    run.append(["echo 1"])
+    tasks.write_text("echo 0\necho mended\necho 2\n")
+    said = process("run", tasks)
+    assert said.code == 1
+    assert "its first 3 tasks are others by now" in said.err
+    tasks.write_text("".join(f"{one}\n" for one in [*added, "echo 3"]))
+    assert process("run", tasks).code == 0
+    assert counts(run) == {"done": 4}
 
 
 def test_products_and_globs_grow_or_are_refused(process: Call, farm: Farm) -> None:

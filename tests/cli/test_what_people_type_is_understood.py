@@ -2,6 +2,8 @@
 
 import argparse
 import math
+import subprocess
+import sys
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -55,6 +57,18 @@ def test_json_that_is_nested_without_end_is_refused_with_its_line(here: Path) ->
     Path("deep.ndjson").write_text("1\n" + 100_000 * "[" + "\n")
     with pytest.raises(InvalidArgumentError, match=r"deep\.ndjson, line 2"):
         lists.read("deep.ndjson", "ndjson")
+
+
+@pytest.mark.parametrize("words", [("tasks", "last", "--limit", "-1"), ("ls", "--limit", "0"),
+                                   ("logs", "last", "-1"), ("explain", "last", "x")])  # fmt: skip
+def test_numbers_out_of_range_are_refused_as_typed(words: tuple[str, ...]) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "taskfarm_worker", *words], capture_output=True, text=True,
+        check=False,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert f"{words[-1]!r} is no whole number from" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_moments_are_ahead() -> None:

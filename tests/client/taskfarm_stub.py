@@ -366,6 +366,8 @@ class Stub:
         if body["key"] in run.keys:
             return 201, run.keys[body["key"]]
         first = len(run.status)
+        if body.get("first", first) != first:
+            return 409, {"detail": "The next number is another one.", "code": "state_conflict"}
         more = len(body["inputs"]) if "inputs" in body else body["numTasks"]
         run.keys[body["key"]] = {"first": first, "tasks": more}
         run.status += ["waiting"] * more

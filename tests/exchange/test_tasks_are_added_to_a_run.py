@@ -73,6 +73,23 @@ def test_a_key_that_comes_with_other_tasks_is_refused(
     assert Run.objects.get(pk=run.pk).num_tasks == 3
 
 
+def test_of_several_who_add_the_same_one_does_however_late_the_others_come(
+    alice: User, api: APIClient
+) -> None:
+    run = factories.run(alice, 1, open=True)
+    body = {"inputs": ["a", "b"], "first": 1}
+    assert api.post(address(run), body, format="json").json() == {"first": 1, "tasks": 2}
+    late = api.post(address(run), {**body, "key": "late"}, format="json")
+    assert_refused(late, 409, "state_conflict")
+    assert "number 3, not 1: nothing was added" in late.json()["detail"]
+    more = {"numTasks": 1, "first": 3, "key": "more"}
+    answers = [api.post(address(run), more, format="json").json() for _ in range(2)]
+    assert answers == [{"first": 3, "tasks": 1}] * 2  # its own answer, whoever got lost
+    assert kept(run) == {1: "a", 2: "b"}
+    assert Run.objects.get(pk=run.pk).num_tasks == 4
+    factories.check_books(Run.objects.get(pk=run.pk))
+
+
 def test_a_key_is_found_by_index(alice: User, api: APIClient) -> None:
     run = factories.run(alice, 1, open=True)
     with connection.cursor() as cursor, CaptureQueriesContext(connection) as context:

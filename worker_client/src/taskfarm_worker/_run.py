@@ -150,6 +150,7 @@ class Run:
         *,
         tasks: int | None = None,
         key: str | None = None,
+        first: int | None = None,
     ) -> int:
         """Add tasks to an open run; their numbers continue.
 
@@ -157,7 +158,9 @@ class Run:
             inputs: one JSON value per new task, any iterable; it is sent piece by piece.
             tasks: how many tasks without an input to add, in place of inputs.
             key: a name for this addition. Several processes that make the same one under the same
-                name add its tasks once.
+                name add its tasks once; the server remembers the last twenty names.
+            first: the number that the first of them must get. Of several processes that add the
+                same tasks, one adds them, however late the others come.
 
         Returns:
             how many tasks were added.
@@ -165,21 +168,23 @@ class Run:
         Raises:
             InvalidArgumentError: an input is no JSON value or above 256 KiB; what came before
                 it in the iterable may have been added.
-            ConflictError: the run is not open.
+            ConflictError: the run is not open, or the next number is not `first`.
         """
         if (inputs is None) == (tasks is None):
             raise InvalidArgumentError("Give either inputs or tasks.")
         key = key or uuid4().hex
         if inputs is None:
-            return self._append(f'"numTasks": {_whole(tasks, "tasks")}', key)
-        return sum(
-            self._append(f'"inputs": [{",".join(texts)}]', f"{key}-{index}")
-            for index, texts in enumerate(chunks(inputs))
-        )
+            return self._append(f'"numTasks": {_whole(tasks, "tasks")}', key, first)
+        added = 0
+        for index, texts in enumerate(chunks(inputs)):
+            at = None if first is None else first + added
+            added += self._append(f'"inputs": [{",".join(texts)}]', f"{key}-{index}", at)
+        return added
 
-    def _append(self, what: str, key: str) -> int:
+    def _append(self, what: str, key: str, first: int | None) -> int:
         """Add some tasks. It may be repeated: the server knows the key, and adds them once."""
-        content = f'{{{what}, "key": {json.dumps(key)}}}'.encode()
+        at = "" if first is None else f', "first": {first}'
+        content = f'{{{what}, "key": {json.dumps(key)}{at}}}'.encode()
         path = f"runs/{self.uuid}/tasks"
         call = Call("POST", path, content=content, slow=True, repeat=Repeat.FREELY)
         return int(member(self._server.call(call), "tasks"))

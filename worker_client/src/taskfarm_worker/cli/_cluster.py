@@ -111,6 +111,8 @@ def advice(context: Context) -> int:
     if not left:
         context.screen.say("Nothing is left to be done.")
         return DONE
+    if args.time is not None and args.time <= 0:
+        raise InvalidArgumentError("--time is 0; a job must have some, such as 4h.")
     seconds = args.by.timestamp() - time.time()
     told = advise(times, left, seconds, args.proc, args.time)
     if context.screen.json:
@@ -145,6 +147,7 @@ def add_options(launch: argparse.ArgumentParser, advise: argparse.ArgumentParser
         launch: the parser of `launch`.
         advise: that of `advise`.
     """
+    from ._numbers import MOST_PROC, whole
     from ._times import moment, seconds
 
     add = launch.add_argument
@@ -168,5 +171,8 @@ def add_options(launch: argparse.ArgumentParser, advise: argparse.ArgumentParser
     add("--interval", type=seconds, default=30.0, metavar="TIME", help="with --elastic")
     add = advise.add_argument
     add("--by", type=moment, required=True, metavar="WHEN", help="such as 'Fri 18:00' or +2d")
-    add("-n", "--proc", type=int, default=PROC, metavar="N", help="commands at a time in a job")
+    add(
+        "-n", "--proc", type=whole(1, MOST_PROC), default=PROC, metavar="N",
+        help="commands at a time in a job",
+    )  # fmt: skip
     add("--time", type=seconds, metavar="TIME", help="of a job, if it is to be a certain one")

@@ -197,13 +197,14 @@ def check_name(name: str | None) -> None:
         raise InvalidArgumentError("A run cannot be called 'last': that means the latest one.")
 
 
-def check_tasks(tasks: Sequence[Json], command: str | None, origin: str) -> None:
+def check_tasks(tasks: Sequence[Json], command: str | None, origin: str, first: int = 0) -> None:
     """See whether there is a command for each task, before anything is made.
 
     Args:
         tasks: an input per task.
         command: the template, if there is one.
         origin: where the tasks come from.
+        first: number of the first of them.
 
     Raises:
         InvalidArgumentError: there is none.
@@ -211,23 +212,22 @@ def check_tasks(tasks: Sequence[Json], command: str | None, origin: str) -> None
     if not tasks:
         raise InvalidArgumentError(f"{origin} has no tasks: every line is empty or a comment.")
     if command:
-        _check_template(Template(command), tasks, origin)
+        _check_template(Template(command), tasks, origin, first)
         return
     for index, task in enumerate(tasks):
         if isinstance(task, dict):
             task = task.get("command")
         if not isinstance(task, str):
             raise InvalidArgumentError(
-                f"Task {index} of {origin} is no command: {json.dumps(tasks[index])[:60]}. Say "
-                "with --command what to do, such as --command 'prog {column}'."
+                f"Task {first + index} of {origin} is no command: {json.dumps(tasks[index])[:60]}. "
+                "Say with --command what to do, such as --command 'prog {column}'."
             )
 
 
-def _check_template(template: Template, tasks: Sequence[Json], origin: str) -> None:
+def _check_template(template: Template, tasks: Sequence[Json], origin: str, first: int) -> None:
     """Fill the command of every task: what one lacks would show only when its turn comes."""
-    first = tasks[0]
-    template.check(first if isinstance(first, dict) else {})
-    for index, task in enumerate(tasks):
+    template.check(tasks[0] if isinstance(tasks[0], dict) else {})
+    for index, task in enumerate(tasks, first):
         try:
             template.fill(index, task)
         except InvalidArgumentError as error:

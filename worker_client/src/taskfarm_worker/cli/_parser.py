@@ -12,6 +12,7 @@ from .._version import __version__
 from ..commands.lists import FORMATS
 from . import _cluster, _complete, _look, _make, _records_of, _steer, _working
 from ._context import Command
+from ._numbers import whole
 from ._times import limit, moment, seconds
 
 STATES = ("waiting", "computing", "done", "failed", "cancelled")
@@ -224,7 +225,9 @@ def _looking(commands: Commands) -> None:
     ls.add_argument("--name", help="only names with this in it")
     ls.add_argument("--namespace", help="only of this namespace")
     ls.add_argument("--state", "--status", choices=RUN_STATES, help="only in this state")
-    ls.add_argument("--limit", type=int, default=20, metavar="N", help="the last N; 20 by default")
+    ls.add_argument(
+        "--limit", type=whole(1), default=20, metavar="N", help="the last; 20 by default"
+    )
     ls.add_argument("--all", action="store_true", help="all of them")
     status = _on_run(commands, "status", _look.status)
     status.add_argument("--watch", action="store_true", help="until it is over")
@@ -245,13 +248,13 @@ def _looking(commands: Commands) -> None:
 def _tasks(commands: Commands) -> None:
     tasks = _on_run(commands, "tasks", _look.tasks)
     tasks.add_argument("--status", "--state", choices=STATES, help="only in this state")
-    tasks.add_argument("--limit", type=int, default=1000, metavar="N", help="1000 by default")
+    tasks.add_argument("--limit", type=whole(1), default=1000, metavar="N", help="1000 by default")
     logs = _on_run(commands, "logs", _look.logs)
-    logs.add_argument("task", type=int, metavar="TASK", help="its number")
+    logs.add_argument("task", type=whole(0), metavar="TASK", help="its number")
     logs.add_argument("--attempt", type=int, metavar="N", help="which; the last by default")
     logs.add_argument("-w", "--workdir", help="working folder with the whole logs")
     explain = _on_run(commands, "explain", _look.explain)
-    explain.add_argument("task", type=int, metavar="TASK", help="its number")
+    explain.add_argument("task", type=whole(0), metavar="TASK", help="its number")
 
 
 def _steering(commands: Commands) -> None:

@@ -26,10 +26,14 @@ from ..commands.templates import Template
 from ..commands.workdir import Settings, Workdir
 from ._context import CANCELLED, DONE, STOPPED, TASKS_FAILED, Context
 from ._make import POLICY, check_tasks, make_run, ordered, origin_of, policy, read_tasks
+from ._numbers import MOST_PROC
 from ._screen import span
 from ._state import Look, failed_in_words, look
 
-PROC, MOST_PROC = 8, 10_000
+PROC = 8
+
+PAUSED = "its policy has paused the run"
+"""Why a farmer ends of a run that nobody but a person lets go on."""
 
 IDLE, QUESTION = 10.0, 2.0
 """Seconds without a command after which it is asked why, again and again; and for an answer."""
@@ -166,46 +170,59 @@ def _grow(context: Context, folder: Workdir, settings: Settings, run: Run) -> Se
         run.change(open=False)
         settings = folder.change(settings, opened=False)
     origin, tasks = _read_again(context, folder, settings)
-    count = noted = settings.tasks
-    if tasks is None or (len(tasks) == count and lists.digest(tasks) == settings.digest):
+    noted = settings.tasks
+    if tasks is None or (len(tasks) == noted and lists.digest(tasks) == settings.digest):
         return settings
-    if len(tasks) <= count or lists.digest(tasks[:count]) != settings.digest:
+    if len(tasks) <= noted or lists.digest(tasks[:noted]) != settings.digest:
         raise InvalidArgumentError(
             f"{origin} is not the list that {folder.path} was started with: tasks may only be "
             "added at its end. Take another --workdir for another list."
         )
-    check_tasks(tasks[count:], run.policy()["template"], origin)
-    there = run.progress.total
-    if count < there <= len(tasks):  # who added them was killed before it could be noted
-        count = there
-    if not settings.stays_open:
-        settings = folder.change(settings, opened=True)
+    check_tasks(tasks[noted:], run.policy()["template"], origin, noted)
+    _check_added(folder, settings, tasks, origin)
+    digest = lists.digest(tasks)
+    opened = not settings.stays_open
+    settings = folder.change(settings, opened=opened, adding=len(tasks), adding_digest=digest)
     try:
-        for first in range(count, len(tasks), TOGETHER):
-            _append(run, tasks[first : first + TOGETHER], f"list-{first}")
+        _feed(run, tasks, noted)
         folder.write_tasks([*folder.read_tasks()[:noted], *tasks[noted:]])
     finally:
-        if not settings.stays_open:
+        if opened:
             run.change(open=False)
             settings = folder.change(settings, opened=False)
     context.screen.note(f"Tasks that were added to the run: {len(tasks) - noted:,}.")
-    return folder.change(settings, tasks=len(tasks), digest=lists.digest(tasks))
+    return folder.change(settings, tasks=len(tasks), digest=digest, adding=0, adding_digest="")
 
 
-def _append(run: Run, inputs: list[Json], key: str) -> None:
-    """Add some tasks, as often as somebody else who adds the same closes the run meanwhile.
+def _check_added(folder: Workdir, settings: Settings, tasks: list[Json], origin: str) -> None:
+    """Refuse a list that has changed where somebody was adding it, and was killed.
 
-    The key: of two who add the same at once, the server takes one.
+    Raises:
+        InvalidArgumentError: it has.
     """
-    for left in reversed(range(TRIES)):
+    if settings.adding and lists.digest(tasks[: settings.adding]) != settings.adding_digest:
+        raise InvalidArgumentError(
+            f"{origin} is not the list that was being added to {folder.path}: its first "
+            f"{settings.adding:,} tasks are others by now, and some are in the run already. Mend "
+            "the list, or take another --workdir for another one."
+        )
+
+
+def _feed(run: Run, tasks: list[Json], noted: int) -> None:
+    """Add what the run lacks of the list; several farmers may be at it, or have been killed at it.
+
+    Each piece says which number it begins with: of those who add the same, the server takes one.
+    """
+    there, left = max(noted, run.progress.total), TRIES
+    while there < len(tasks):
         run.change(open=True)
         try:
-            run.append(inputs, key=key)
-        except ConflictError:
+            there += run.append(tasks[there : there + TOGETHER], first=there)
+        except ConflictError:  # somebody else was quicker, or has just closed the run
+            before, there = there, max(noted, run.progress.total)
+            left = left - 1 if there == before else TRIES
             if not left:
                 raise
-        else:
-            return
 
 
 def _read_again(
@@ -338,7 +355,7 @@ class _ticker:
                 f"{end}The run is paused by {event['who']}{why}. It is waited for."
             )
         else:
-            farmer.halt(f"its policy has paused the run{why}")
+            farmer.halt(f"{PAUSED}{why}")
 
 
 def _tell(context: Context, run: Run, farmer: Farmer, done: Summary, seconds: float) -> None:
@@ -353,13 +370,16 @@ def _tell(context: Context, run: Run, farmer: Farmer, done: Summary, seconds: fl
     text = f"{did} in {span(seconds)} ({rate:.3g}/s)"
     if farmer.stopped:
         text += f"; stopped, since {farmer.stopped}: the rest waits; "
-        text += _way_on(context, run, farmer.job.timeout < math.inf)
+        text += _way_on(context, run, farmer.stopped, farmer.job.timeout < math.inf)
     context.screen.note(text)
 
 
-def _way_on(context: Context, run: Run, timed: bool) -> str:
+def _way_on(context: Context, run: Run, stopped: str, timed: bool) -> str:
     """How to go on with what is left."""
     args = context.args
+    if stopped.startswith(PAUSED):
+        name = run.uuid[:12]
+        return f"see 'taskfarm failures {name}'; 'taskfarm resume {name}' lets it go on"
     limit = " (--timeout none: without a limit)" if timed else ""
     if getattr(args, "runs", None):
         return f"'taskfarm work {run.uuid[:12]}' goes on with it{limit}"

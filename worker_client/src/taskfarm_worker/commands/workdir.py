@@ -43,6 +43,8 @@ class Settings:
         on_signal: what becomes of running commands after a signal: "release" or "finish".
         stays_open: whether the run is to stay open by its owner's wish.
         opened: whether the run is open because more of the list is just being added.
+        adding: how many tasks the list then has; 0 where nothing is being added.
+        adding_digest: SHA-256 of these tasks.
         here: the folder of the first call, where its *.ini files and the tasklist are found.
     """
 
@@ -61,6 +63,8 @@ class Settings:
     on_signal: str = "release"
     stays_open: bool = False
     opened: bool = False
+    adding: int = 0
+    adding_digest: str = ""
     here: str = ""
 
 
