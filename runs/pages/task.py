@@ -6,11 +6,18 @@ from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_safe
 
 from runs import explain, inputs, reports
+from runs.models import Task
 from runs.pages.page import farm_page, page, run_of
 from runs.states import TaskState
 
 MOST_ATTEMPTS = 50
 OPEN = (TaskState.WAITING, TaskState.COMPUTING)
+
+
+def waits_fresh(task: Task) -> bool:
+    """Whether a restart would change nothing: it waits at 0 %, with nothing to be forgiven."""
+    waits = task.state == TaskState.WAITING
+    return waits and task.percent == 0 and task.attempt == task.forgiven
 
 
 @farm_page
@@ -23,7 +30,7 @@ def show_task(request: HttpRequest, uuid: str, number: int) -> HttpResponse:
     context: dict[str, Any] = {
         "run": run,
         "task": task,
-        "waits_fresh": task.state == TaskState.WAITING,
+        "restartable": not waits_fresh(task),
         "cancellable": task.state in OPEN,
         "why": explain.explain(run, task),
         "attempts": attempts,

@@ -22,7 +22,16 @@ let over = false;
 // A page that was kept for Back, drawn ahead or left in another tab may be of somebody who has logged out
 // since. Its data goes at once, and what is there for whoever is logged in now comes.
 const { whose } = document.documentElement.dataset;
-const check = () => whose !== undefined && whose !== (/\bwhose=(\d+)/.exec(document.cookie)?.[1] ?? "") && leave();
+function check() {
+  const now = /(?:^|; )whose=(\d*)/.exec(document.cookie)?.[1];
+  const word = `${now} ${location.href}`; // what the server sends twice for it is right
+  if (document.hidden || whose === undefined || now === undefined) return;
+  if (now === whose) sessionStorage.removeItem("left");
+  else if (sessionStorage.getItem("left") !== word) {
+    sessionStorage.setItem("left", word);
+    leave();
+  }
+}
 
 export function leave() {
   over = true;

@@ -200,3 +200,28 @@ def test_a_page_that_was_drawn_ahead_for_somebody_else_is_not_shown(driver, url)
     see(driver, "document.querySelector('.menu summary')?.textContent === 'bob'")
     assert driver.execute_script("return location.pathname") == "/runs/"
     assert "tiles" not in driver.page_source
+
+
+def test_who_logs_out_leaves_no_address_to_the_next_one(driver, server):
+    run = factories.run(User.objects.get(username="alice"), 9, name="tiles")
+    log_in(driver, server.url)
+    driver.get(f"{server.url}/runs/{run.uuid.hex}/")
+    driver.execute_script("document.querySelector('form[action*=logout]').requestSubmit()")
+    see(driver, "location.pathname === '/account/login/'")
+    see(driver, "document.readyState === 'complete'")
+    assert driver.execute_script("return location.search") == ""
+
+
+@pytest.mark.parametrize("cookie", ["my-whose=9; path=/runs", "whose=; max-age=0; path=/",
+                                    "whose=9; path=/runs"])  # fmt: skip
+def test_a_cookie_that_was_lost_or_is_of_others_keeps_no_page_away(driver, server, cookie):
+    log_in(driver, server.url)
+    driver.execute_script(f"document.cookie = '{cookie}'")
+    driver.get(f"{server.url}/runs/new")
+    driver.execute_script(f"document.cookie = '{cookie}'")
+    driver.execute_script("document.dispatchEvent(new Event('visibilitychange'))")
+    see(driver, "document.querySelector('#id_name')")
+    driver.execute_script("document.querySelector('#id_name').value = 'typed'")
+    for _ in range(3):
+        driver.execute_script("document.dispatchEvent(new Event('visibilitychange'))")
+    assert driver.find_element("id", "id_name").get_attribute("value") == "typed"
