@@ -1,5 +1,6 @@
 """`launch` and `advise`: scripts for batch systems, jobs through PSI/J, and how many are needed."""
 
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable
@@ -7,10 +8,12 @@ from pathlib import Path
 
 import pytest
 from taskfarm_worker import Farm, InvalidArgumentError, Progress
+from taskfarm_worker.cli._cluster import _only_here
 from taskfarm_worker.commands.advice import advise
 from taskfarm_worker.commands.jobs import wanted
 
 from tests.cli.conftest import Said, counts
+from tests.server import Server
 
 Call = Callable[..., Said]
 
@@ -53,6 +56,29 @@ def test_a_slurm_array_replaces_its_shell_and_gets_the_signal(taskfarm: Call, fa
     assert Path(f"taskfarm_{run.uuid[:12]}").is_dir()  # Slurm does not make it for its output
 
 
+def test_an_address_that_only_this_machine_can_reach_is_warned_of(
+    taskfarm: Call, farm: Farm, farm_server: Server
+) -> None:
+    run = farm.create_run(1, template="true")
+    port = farm_server.url.rsplit(":", 1)[1].rstrip("/")
+    for host in ("127.0.0.1", "localhost"):
+        said = taskfarm("--url", f"http://{host}:{port}", "launch", run.uuid, "--print")
+        assert said.out.startswith("#!")
+        assert f"other nodes will not reach the farm at http://{host}:{port}/api/" in said.err
+        assert "TASKFARM_URL, with the name of this machine" in said.err
+    assert taskfarm("launch", run.uuid, "--print", "--executor", "local").err == ""
+    assert taskfarm("launch", run.uuid, "--print", "--quiet").err == ""
+
+
+@pytest.mark.parametrize(
+    ("url", "near"),
+    [("http://[::1]:5000/api/", True), ("http://127.1.2.3/api/", True),
+     ("https://farm.example/api/", False), ("http://192.168.1.2:5000/api/", False)],
+)  # fmt: skip
+def test_addresses_of_this_machine_alone_are_known(url: str, near: bool) -> None:
+    assert _only_here(url) is near
+
+
 def test_each_farmer_of_a_job_of_several_nodes_gets_all_its_cores(
     taskfarm: Call, farm: Farm
 ) -> None:
@@ -77,6 +103,45 @@ def test_a_folder_may_have_blanks_in_its_name(
     shellcheck(said.out)
     said = taskfarm("launch", run.uuid, "--print", "--executor", executor, "-w", 'a"b')
     assert (said.code, "take another --workdir" in said.err) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("executor", "lines"),
+    [
+        ("slurm", ['#SBATCH --account="a b#$X"', '#SBATCH --comment="x;y \'z\'"',
+                   "#SBATCH --exclusive", "#SBATCH --gres=gpu:2,disk:1"]),
+        ("pbs", ['#PBS -A "a b#$X"', '#PBS -comment "x;y \'z\'"', "#PBS -exclusive"]),
+        ("lsf", ['#BSUB -P "a b#$X"', '#BSUB -comment "x;y \'z\'"', "#BSUB -exclusive"]),
+        ("flux", []),
+    ],
+)  # fmt: skip
+def test_values_with_blanks_and_signs_of_the_shell_arrive_whole(
+    taskfarm: Call, farm: Farm, executor: str, lines: list[str]
+) -> None:
+    run = farm.create_run(1, template="true")
+    words = ("launch", run.uuid, "--print", "--executor", executor)
+    given = ("--set", "comment=x;y 'z'", "--set", "exclusive", "--set", "gres=gpu:2,disk:1")
+    said = taskfarm(*words, "--account", "a b#$X", *given, "--runner", "my runner")
+    assert set(lines) <= set(said.lines)
+    shellcheck(said.out)
+    command = said.lines[-1].strip()
+    assert "my runner" in shlex.split(command)
+    if executor == "flux":
+        submitted = shlex.split(said.lines[-2].rstrip("\\"))
+        assert {"--bank=a b#$X", "--comment=x;y 'z'", "--exclusive"} <= set(submitted)
+
+
+@pytest.mark.parametrize("executor", ["slurm", "pbs", "lsf"])
+@pytest.mark.parametrize(
+    "words", [["--account", 'a"b'], ["--queue", "a\nb"], ["--set", "qos=a\\b"],
+              ["--set", "a b=c"], ["--set", "=x"], ["--account", ""]],
+)  # fmt: skip
+def test_values_that_a_directive_cannot_hold_are_refused(
+    taskfarm: Call, farm: Farm, executor: str, words: list[str]
+) -> None:
+    run = farm.create_run(1, template="true")
+    said = taskfarm("launch", run.uuid, "--print", "--executor", executor, *words)
+    assert (said.code, said.out, words[0] in said.err) == (1, "", True), said.err
 
 
 @pytest.mark.parametrize("words", [["--jobs", 0], ["--nodes", -1], ["--proc", 0], ["--time", "59"]])

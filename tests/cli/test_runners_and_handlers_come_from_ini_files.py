@@ -6,10 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import taskfarmer.task
 from taskfarm_worker import ConfigurationError, Farm, InvalidArgumentError
 from taskfarm_worker.commands import atlas
-from taskfarm_worker.commands.named import runner_named
-from taskfarm_worker.commands.tasklists import handled, product_of
+from taskfarm_worker.commands.named import OURS, known, runner_named
+from taskfarm_worker.commands.tasklists import HANDLERS, handled, product_of
 from taskfarmer.runners import BasicRunner, ShifterRunner
 from taskfarmer.task import ListTaskList
 
@@ -81,6 +82,17 @@ def test_containers(
     assert called[: len(begins)] == begins
     assert called[-4:] == ["i.sif", "/bin/bash", "-c", "prog 'a b'"]
     assert set(holds) <= set(called)
+
+
+def test_every_runner_and_handler_goes_by_the_name_of_pytaskfarmers_too(
+    here: Path, tools: Path
+) -> None:
+    for name, kind in OURS.items():
+        image = "" if name in ("BasicRunner", "ShellRunner") else "image = i.sif\n"
+        Path("r.ini").write_text(f"[one]\nRunner = taskfarmer.runners.{name}\n{image}")
+        assert type(runner_named("one")) is kind
+    for name, kind in HANDLERS.items():
+        assert getattr(taskfarmer.task, name) is kind
 
 
 def test_the_shell_runner(process: Call) -> None:
@@ -184,10 +196,68 @@ def test_a_file_that_makes_no_sense_is_named(
     folder = here / ".taskfarm" / "runners.d"
     folder.mkdir(parents=True)
     (folder / "bad.ini").write_text("[default\nRunner = ShellRunner\n")
-    with pytest.raises(ConfigurationError, match=r"bad\.ini is passed over: .*no section headers"):
+    with pytest.raises(ConfigurationError, match=r"bad\.ini is passed over: line 1 is neither"):
         runner_named("mine")
     assert type(runner_named("default")) is BasicRunner
     assert "bad.ini is passed over" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (b"hello\n", "line 1 is neither a section, such as [name], nor in one"),
+        (b"[mine]\nok = 1\nhello\n", "line 3 is not of the form NAME = VALUE"),
+        (b"[mine]\n[mine]\n", "line 2: there is a section [mine] already"),
+        (b"[mine]\na = 1\na = 2\n", "line 3: [mine] has 'a' already"),
+        (b"\xff\xfe\n", "it is no text in UTF-8"),
+    ],
+)
+def test_why_a_file_makes_no_sense_is_said_in_words(here: Path, text: bytes, reason: str) -> None:
+    Path("broken.ini").write_bytes(text)
+    assert known("Runner", ()) == ([], [f"broken.ini is passed over: {reason}"])
+
+
+@pytest.mark.parametrize(
+    ("runner", "option", "told"),
+    [
+        (
+            "ShellRunner", "shel",
+            "ShellRunner has no option 'shel': it takes shell, setup, tempdir.",
+        ),
+        (
+            "DockerRunner\nimage = a", "volume", "DockerRunner has no option 'volume': "
+            "it takes image, options, setup, volumes, tempdir, shell.",
+        ),
+        ("BasicRunner", "x", "BasicRunner has no option 'x': it takes none."),
+        ("theirs4.Open", "x", "TypeError: theirs4.other() got an unexpected keyword argument 'x'"),
+        ("theirs4.Narrow", "x", "Narrow has no option 'x': it takes y."),
+    ],
+)  # fmt: skip
+def test_an_option_that_a_class_does_not_know_is_named_with_those_it_knows(
+    here: Path, monkeypatch: pytest.MonkeyPatch, runner: str, option: str, told: str
+) -> None:
+    monkeypatch.delitem(sys.modules, "theirs4", raising=False)
+    Path("theirs4.py").write_text(
+        "def other(): pass\nother.__qualname__ = 'theirs4.other'\n"
+        "class Open:\n    def __init__(self, **given): other(**given)\n"
+        "class Narrow:\n    def __init__(self, *, y=1): pass\n"
+    )
+    Path("r.ini").write_text(f"[mine]\nRunner = {runner}\n{option} = 1\n")
+    with pytest.raises(ConfigurationError) as caught:
+        runner_named("mine")
+    assert str(caught.value) == f"r.ini [mine]: {told}"
+
+
+def test_a_broken_file_is_told_once_wherever_it_is_looked_into(process: Call, here: Path) -> None:
+    Path("bad.ini").write_text("[mine\nRunner = ShellRunner\n")
+    Path("list").write_text("true\n")
+    told = [line for line in process("run", "list").err.splitlines() if "bad.ini" in line]
+    assert len(told) == 1
+    assert told[0].startswith("taskfarm: bad.ini is passed over: line 1 is neither a section")
+    assert "bad.ini" in process("submit", "list").err
+    assert "bad.ini" not in process("submit", "list", "--quiet").err
+    assert "bad.ini" not in process("status", "last").err
+    assert process("completion", "bash", "--of", "runners").err == ""
 
 
 def test_a_handler_that_fails_is_told_in_a_line(here: Path, taskfarm: Call) -> None:

@@ -1,5 +1,4 @@
-"""Runners by their names in PyTaskFarmer."""
+"""Runners by their names in PyTaskFarmer, and those that it does not have."""
 
-from taskfarm_worker.commands.runners import BasicRunner, Runner, ShifterRunner
-
-__all__ = ["BasicRunner", "Runner", "ShifterRunner"]
+from taskfarm_worker.commands.runners import *  # noqa: F403
+from taskfarm_worker.commands.runners import __all__ as __all__

@@ -1,5 +1,19 @@
-"""Tasklist handlers by their names in PyTaskFarmer."""
+"""Tasklist handlers by their names in PyTaskFarmer, and those that it does not have."""
 
-from taskfarm_worker.commands.tasklists import ListTaskList, TaskList
+from taskfarm_worker.commands.tasklists import (
+    CsvTaskList,
+    GlobTaskList,
+    ListTaskList,
+    NdjsonTaskList,
+    ProductTaskList,
+    TaskList,
+)
 
-__all__ = ["ListTaskList", "TaskList"]
+__all__ = [
+    "CsvTaskList",
+    "GlobTaskList",
+    "ListTaskList",
+    "NdjsonTaskList",
+    "ProductTaskList",
+    "TaskList",
+]

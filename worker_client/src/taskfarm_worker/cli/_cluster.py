@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import ipaddress
 import itertools
+import re
+import shlex
+import socket
 import sys
 import time
 from datetime import datetime
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from .._errors import InvalidArgumentError
 from .._run import Run
@@ -17,9 +22,12 @@ from ..commands.jobs import Launcher, follow
 from ..commands.records import times_of
 from ..commands.workdir import Workdir
 from ._context import DONE, ERROR, Context
-from ._screen import span
+from ._screen import counted, span
 
 PROC = 8
+
+OPTION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+"""Names of options of batch systems, without the hyphens before them."""
 
 
 def launch(context: Context) -> int:
@@ -28,6 +36,8 @@ def launch(context: Context) -> int:
     _check_options(args)
     batch = _batch(context, context.run)
     Path(batch.folder).mkdir(parents=True, exist_ok=True)  # batch systems do not make it
+    if args.executor != "local":
+        _warn_of_loopback(context)
     if args.print:
         if args.executor not in SCRIPTS:
             raise InvalidArgumentError(
@@ -47,6 +57,24 @@ def launch(context: Context) -> int:
     return DONE
 
 
+def _warn_of_loopback(context: Context) -> None:
+    """Warn of an address of the farm that on each node means that node."""
+    url = context.farm._server.url_base
+    if _only_here(url):
+        context.screen.note(
+            f"taskfarm: jobs on other nodes will not reach the farm at {url}: give --url, before "
+            f"the command, or TASKFARM_URL, with the name of this machine ({socket.gethostname()})."
+        )
+
+
+def _only_here(url: str) -> bool:
+    host = urlsplit(url).hostname or ""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:  # a name
+        return host == "localhost" or host.endswith(".localhost")
+
+
 def _check_options(args: argparse.Namespace) -> None:
     """See whether there can be such jobs.
 
@@ -56,6 +84,12 @@ def _check_options(args: argparse.Namespace) -> None:
     for name in ("jobs", "nodes", "proc"):
         if getattr(args, name) < 1:
             raise InvalidArgumentError(f"--{name} is {getattr(args, name)}; it must be 1 or more.")
+    for name in ("queue", "account"):
+        if getattr(args, name) == "":  # an empty variable of a script
+            raise InvalidArgumentError(f"--{name} is empty: give a name, or leave it out.")
+    for one in args.set or ():
+        if not OPTION.fullmatch(one.partition("=")[0]):
+            raise InvalidArgumentError(f"--set {one!r} is not of the form NAME=VALUE, or NAME.")
     least = 2 * margin(10.0 if args.grace is None else args.grace)
     if args.time < least:
         raise InvalidArgumentError(
@@ -121,8 +155,8 @@ def advice(context: Context) -> int:
     for line in _in_words(told, args.by):
         context.screen.line(line)
     context.screen.line(
-        f"taskfarm launch {args.run} --executor slurm --jobs {told.jobs} --proc {told.proc} "
-        f"--time {clock(told.job_seconds)}"
+        f"taskfarm launch {shlex.quote(args.run)} --executor slurm --jobs {told.jobs} "
+        f"--proc {told.proc} --time {clock(told.job_seconds)}"
     )
     return DONE
 
@@ -130,13 +164,15 @@ def advice(context: Context) -> int:
 def _in_words(told: Advice, by: datetime) -> list[str]:
     low, mean, high = told.mean
     few, middle, many = told.core_hours
-    number = f"{told.fewest} to {told.jobs}" if told.fewest < told.jobs else str(told.jobs)
+    fewest = f"{told.fewest} to " if told.fewest < told.jobs else ""
+    measured, left = counted(told.measured, "task"), counted(told.left, "task")
     return [
-        f"measured  {told.measured:,} tasks: {mean:.3g} s each (90 % sure: {low:.3g} to "
+        f"measured  {measured}: {mean:.3g} s each (90 % sure: {low:.3g} to "
         f"{high:.3g}), 95 % within {told.p95:.3g} s",
-        f"left      {told.left:,} tasks, {middle:.3g} core hours ({few:.3g} to {many:.3g})",
-        f"needed    {number} jobs of {span(told.job_seconds)} with {told.proc} at a time, "
-        f"{told.together} of them together, to be done by {by:%a %Y-%m-%d %H:%M}",
+        f"left      {left}, {middle:.3g} core hours ({few:.3g} to {many:.3g})",
+        f"needed    {fewest}{counted(told.jobs, 'job')} of {span(told.job_seconds)} with "
+        f"{told.proc} at a time, {told.together} of them together, to be done by "
+        f"{by:%a %Y-%m-%d %H:%M}",
     ]
 
 

@@ -75,14 +75,26 @@ def rows(farm: Farm, **filters: object) -> Iterator[Row]:
     yield from _rows.pages(farm._server, f"runs?{urlencode({**given, 'limit': 1000})}")
 
 
+def since(back: timedelta | None) -> dict[str, str]:
+    """Narrow a list of runs to those that were created lately.
+
+    Args:
+        back: how far to look back; None for all.
+
+    Returns:
+        a filter for `rows`.
+    """
+    if back is None:
+        return {}
+    return {"created_after": (datetime.now(timezone.utc) - back).isoformat()}
+
+
 def _last(farm: Farm) -> Run:
     """The run that the user created last; others' are never meant, even where they can be seen."""
     owner = farm._server.user
-    now = datetime.now(timezone.utc)
     for back in LOOK_BACK:
-        since = {} if back is None else {"created_after": (now - back).isoformat()}
         newest: Row | None = None
-        for row in rows(farm, **since, owner=owner):
+        for row in rows(farm, **since(back), owner=owner):
             newest = row
         if newest is not None:
             return Run(farm._server, str(newest["uuid"]))

@@ -60,34 +60,55 @@ def clock(seconds: float) -> str:
     return f"{whole // 3600:02d}:{whole % 3600 // 60:02d}:{whole % 60:02d}"
 
 
-def quoted(path: str, *, escape: str = "", system: str) -> str:
-    """A path for the directive of a batch system, which no shell reads.
+def quoted(text: str, *, escape: str = "", system: str, option: str = "--workdir") -> str:
+    """A value for the directive of a batch system, which no shell reads.
 
     Args:
-        path: the path.
+        text: the value.
         escape: a character that means something else there, and itself where it is doubled.
         system: for an error message.
+        option: where the value comes from, likewise.
 
     Returns:
-        the path, in quotation marks where that matters.
+        the value, in quotation marks where that matters.
 
     Raises:
         InvalidArgumentError: it cannot be said there.
     """
-    if '"' in path or any(ord(one) < 32 for one in path):
+    if any(one in '"\\' or not one.isprintable() for one in text):
         raise InvalidArgumentError(
-            f"A directive of {system} cannot name {path!r}: take another --workdir."
+            f"A directive of {system} cannot name {text!r}: take another {option}."
         )
-    doubled = path.replace(escape, 2 * escape) if escape else path
+    doubled = text.replace(escape, 2 * escape) if escape else text
     plain = all(one.isalnum() or one in "/._-%+=@:," for one in doubled)
     return doubled if plain else f'"{doubled}"'
+
+
+def _more(batch: Batch, queue: str, account: str, system: str) -> dict[str, str]:
+    """Further options by the batch system's names: the queue, who pays, and what `--set` says.
+
+    Raises:
+        InvalidArgumentError: one of them cannot be said in a directive.
+    """
+    given = {queue: (batch.queue, "--queue"), account: (batch.account, "--account")}
+    given.update({name: (value, f"--set {name}") for name, value in batch.more.items()})
+    return {
+        name: quoted(value, system=system, option=option)
+        for name, (value, option) in given.items()
+        if value is not None
+    }
+
+
+def _long(name: str, value: str) -> str:
+    """An option with two hyphens; one without a value is a switch."""
+    return f"--{name}={value}" if value else f"--{name}"
 
 
 def slurm(batch: Batch) -> str:
     """A script for sbatch: an array of single nodes, or one job of several with srun."""
     several = batch.nodes > 1
     warning = int(margin(batch.grace))
-    more = {"partition": batch.queue, "account": batch.account, **batch.more}
+    more = _more(batch, "partition", "account", "Slurm")
     lines = [
         "#!/bin/bash",
         f"#SBATCH --job-name={batch.name}",
@@ -101,7 +122,7 @@ def slurm(batch: Batch) -> str:
         *(["#SBATCH --no-kill"] if several else []),
         f"#SBATCH --output={_output(batch)}",
         "#SBATCH --open-mode=append",
-        *(f"#SBATCH --{name}={value}" for name, value in more.items() if value is not None),
+        *(f"#SBATCH {_long(name, value)}" for name, value in more.items()),
         "",
     ]
     return "\n".join([*lines, *(_srun(batch) if several else _exec(batch))]) + "\n"
@@ -144,7 +165,7 @@ def _srun(batch: Batch) -> list[str]:
 
 def pbs(batch: Batch) -> str:
     """A script for qsub of PBS; PBS gives no warning, so that --timeout has to do."""
-    more = {"q": batch.queue, "A": batch.account, **batch.more}
+    more = _more(batch, "q", "A", "PBS")
     return "\n".join([
         "#!/bin/bash",
         f"#PBS -N {batch.name[:15]}",
@@ -153,7 +174,7 @@ def pbs(batch: Batch) -> str:
         f"#PBS -l walltime={clock(batch.seconds)}",
         "#PBS -j oe",
         f"#PBS -o {quoted(batch.folder + '/', system='PBS')}",
-        *(f"#PBS -{name} {value}" for name, value in more.items() if value is not None),
+        *(f"#PBS -{name} {value}".rstrip() for name, value in more.items()),
         "",
         'cd "$PBS_O_WORKDIR" || exit',
         f"exec {_everywhere(batch)}",
@@ -172,7 +193,7 @@ def _everywhere(batch: Batch) -> str:
 
 def lsf(batch: Batch) -> str:
     """A script for bsub: USR1 comes some minutes before the end."""
-    more = {"q": batch.queue, "P": batch.account, **batch.more}
+    more = _more(batch, "q", "P", "LSF")
     minutes = max(1, int(batch.seconds // 60))
     array = f"[1-{batch.jobs}]" if batch.jobs > 1 else ""
     blaunch = "blaunch -z \"$(sort -u \"$LSB_DJOB_HOSTFILE\" | tr '\\n' ' ')\" "
@@ -185,7 +206,7 @@ def lsf(batch: Batch) -> str:
         "#BSUB -wa USR1",
         f"#BSUB -wt {max(1, round(margin(batch.grace) / 60))}",
         f"#BSUB -o {_lsf_output(batch)}",
-        *(f"#BSUB -{name} {value}" for name, value in more.items() if value is not None),
+        *(f"#BSUB -{name} {value}".rstrip() for name, value in more.items()),
         "",
         f"exec {blaunch if batch.nodes > 1 else ''}{shlex.join(batch.timed)}",
         "",
@@ -208,7 +229,7 @@ def flux(batch: Batch) -> str:
         f"--time-limit={int(batch.seconds)}s",
         f"--signal=SIGUSR1@{int(margin(batch.grace))}s",
         f"--output={batch.folder}/flux-{{{{id}}}}.out",
-        *(f"--{name}={value}" for name, value in more.items() if value is not None),
+        *(_long(name, value) for name, value in more.items() if value is not None),
     ]  # fmt: skip
     return f"#!/bin/bash\nflux submit {shlex.join(options)} \\\n    {shlex.join(batch.timed)}\n"
 

@@ -9,39 +9,36 @@ from __future__ import annotations
 import configparser
 import importlib
 import importlib.metadata
+import inspect
 import logging
 import os
+import re
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from .._errors import ConfigurationError, TaskFarmError
-from .runners import (
-    ApptainerRunner,
-    BasicRunner,
-    DockerRunner,
-    PodmanRunner,
-    Runner,
-    ShellRunner,
-    ShifterRunner,
-)
+from . import runners
+from .runners import BasicRunner, Runner, ShellRunner
 
-log = logging.getLogger("taskfarm_worker")
+log = logging.getLogger("taskfarm_worker.named")
+
+_told: set[tuple[Path, str]] = set()
+"""Files that make no sense of which people know."""
 
 HOMES = ("~/.pytaskfarmer", "~/.taskfarm")
 """Where the folders `runners.d` and `tasklists.d` are; what is found later, counts."""
 
 OURS: dict[str, type] = {
-    "BasicRunner": BasicRunner,
-    "ShellRunner": ShellRunner,
-    "ShifterRunner": ShifterRunner,
-    "ApptainerRunner": ApptainerRunner,
-    "SingularityRunner": ApptainerRunner,
-    "DockerRunner": DockerRunner,
-    "PodmanRunner": PodmanRunner,
+    name: getattr(runners, name)
+    for name in runners.__all__
+    if name not in ("Runner", "CommandRunner")  # which run nothing by themselves
 }
 """Classes that need no path."""
+
+PLAIN = ("default", "shell")
+"""Runners that need no file."""
 
 
 def runner_named(name: str, here: str = "") -> Runner:
@@ -60,11 +57,10 @@ def runner_named(name: str, here: str = "") -> Runner:
     """
     section = find_section(name, "Runner", here)
     if section is None:
-        plain = ("default", "shell")
-        if name in plain:
+        if name in PLAIN:
             return BasicRunner() if name == "default" else ShellRunner()
         if "." not in name:
-            raise ConfigurationError(unknown(name, "Runner", plain, here))
+            raise ConfigurationError(unknown(name, "Runner", PLAIN, here))
         section = name, {}, "--runner"
     path, given, where = section
     made: Runner = construct(path, "taskfarm.runners", where, (), given, here=here)
@@ -91,12 +87,18 @@ def find_section(name: str, key: str, here: str = "") -> Section | None:
     found = None
     for file, parser in _parsers(key, here):
         if isinstance(parser, str):
-            if file.parent.name.endswith(".d"):  # elsewhere it may be somebody else's
-                log.warning("%s is passed over: %s", file, parser)
+            _tell(file, parser)
         elif parser.has_section(name) and key in parser[name]:
             values = {one: _value(parser, name, one) for one in parser[name]}
             found = values.pop(key), values, f"{file} [{name}]"
     return found
+
+
+def _tell(file: Path, reason: str) -> None:
+    """Warn of a file that makes no sense, once: it may be asked for runners and for handlers."""
+    if (file.absolute(), reason) not in _told:
+        _told.add((file.absolute(), reason))
+        log.warning("%s is passed over: %s", file, reason)
 
 
 def unknown(name: str, key: str, built_in: Iterable[str], here: str = "") -> str:
@@ -111,18 +113,33 @@ def unknown(name: str, key: str, built_in: Iterable[str], here: str = "") -> str
     Returns:
         a sentence.
     """
+    names, bad = known(key, built_in, here)
+    folders = ", ".join(str(one.absolute()) for one in _folders(key, here))
+    what = "runner" if key == "Runner" else "tasklist handler"
+    return (
+        f"There is no {what} {name!r} in the *.ini files of {folders}: {', '.join(names)}."
+        + "".join(f" {one}" for one in bad)
+    )
+
+
+def known(key: str, built_in: Iterable[str], here: str = "") -> tuple[list[str], list[str]]:
+    """List the names there are.
+
+    Args:
+        key: `Runner` or `TaskList`.
+        built_in: names that need no file.
+        here: a further folder to look in.
+
+    Returns:
+        the names in order, and a sentence per file that makes no sense.
+    """
     names, bad = set(built_in), []
     for file, parser in _parsers(key, here):
         if isinstance(parser, str):
             bad.append(f"{file} is passed over: {parser}")
         else:
             names |= {one for one in parser.sections() if key in parser[one]}
-    folders = ", ".join(str(one.absolute()) for one in _folders(key, here))
-    what = "runner" if key == "Runner" else "tasklist handler"
-    return (
-        f"There is no {what} {name!r} in the *.ini files of {folders}: {', '.join(sorted(names))}."
-        + "".join(f" {one}" for one in bad)
-    )
+    return sorted(names), bad
 
 
 def construct(
@@ -151,15 +168,52 @@ def construct(
     Raises:
         ConfigurationError: there is no such class, or it does not take these arguments.
     """
-    known = {**OURS, **(ours or {})}
+    named = {**OURS, **(ours or {})}
     try:
-        kind = known.get(path) or _entry_point(path, group) or _imported(path, here)
+        kind = named.get(path) or _entry_point(path, group) or _imported(path, here)
     except Exception as error:  # anything may happen in a module of somebody else
         raise ConfigurationError(f"{where}: {path} cannot be loaded: {in_words(error)}.") from None
     try:
         return kind(*arguments, **options)
     except Exception as error:  # and in its class
-        raise ConfigurationError(f"{where}: {in_words(error)}") from None
+        why = _misspelt(error, kind, len(arguments), options) or in_words(error)
+        raise ConfigurationError(f"{where}: {why}") from None
+
+
+def _misspelt(error: Exception, kind: object, given: int, options: dict[str, str]) -> str:
+    """Say which option a class does not know, and which it does; empty for any other error."""
+    found = re.search(r"unexpected keyword argument '(.*?)'", str(error))
+    known = _options_of(kind, given) if isinstance(error, TypeError) and found else None
+    if not found or known is None or found[1] in known or found[1] not in options:
+        return ""
+    allowed = f"it takes {', '.join(known)}" if known else "it takes none"
+    return f"{getattr(kind, '__name__', kind)} has no option {found[1]!r}: {allowed}."
+
+
+def _options_of(kind: object, given: int) -> list[str] | None:
+    """The named arguments of a class, those included that it hands on to the one it derives from.
+
+    Args:
+        kind: the class, or a function.
+        given: how many arguments it gets without a name, which are no options.
+
+    Returns:
+        their names; None where nobody can tell.
+    """
+    names: dict[str, None] = {}
+    makers = [vars(one)["__init__"] for one in getattr(kind, "__mro__", ())
+              if "__init__" in vars(one)]  # fmt: skip
+    for make in makers or [kind]:
+        try:
+            parameters = list(inspect.signature(make).parameters.values())
+        except (TypeError, ValueError):  # it is not written in Python
+            return None
+        named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+        own = [one.name for one in parameters if one.kind in named]
+        names.update(dict.fromkeys(own[given + bool(makers) :]))
+        if all(one.kind is not inspect.Parameter.VAR_KEYWORD for one in parameters):
+            return list(names)
+    return None
 
 
 def in_words(error: Exception) -> str:
@@ -210,9 +264,26 @@ def _parsers(key: str, here: str) -> Iterator[tuple[Path, configparser.ConfigPar
             try:
                 parser.read(file, "utf-8")
             except (configparser.Error, UnicodeDecodeError, OSError) as error:
-                yield file, " ".join(str(error).split())
+                yield file, _unread(error)
             else:
                 yield file, parser
+
+
+def _unread(error: configparser.Error | UnicodeDecodeError | OSError) -> str:
+    """Why a file makes no sense, in words and with the line."""
+    if isinstance(error, UnicodeDecodeError):
+        return "it is no text in UTF-8"
+    if isinstance(error, OSError):
+        return error.strerror or str(error)
+    if isinstance(error, configparser.MissingSectionHeaderError):
+        return f"line {error.lineno} is neither a section, such as [name], nor in one"
+    if isinstance(error, configparser.ParsingError) and getattr(error, "errors", None):
+        return f"line {error.errors[0][0]} is not of the form NAME = VALUE"
+    if isinstance(error, configparser.DuplicateSectionError):
+        return f"line {error.lineno}: there is a section [{error.section}] already"
+    if isinstance(error, configparser.DuplicateOptionError):
+        return f"line {error.lineno}: [{error.section}] has {error.option!r} already"
+    return " ".join(str(error).split())
 
 
 def _value(parser: configparser.ConfigParser, section: str, name: str) -> str:

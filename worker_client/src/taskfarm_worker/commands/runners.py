@@ -19,6 +19,18 @@ from typing import IO
 from .._errors import InvalidArgumentError
 from .launching import SHELL, arguments
 
+__all__ = [
+    "ApptainerRunner",
+    "BasicRunner",
+    "CommandRunner",
+    "DockerRunner",
+    "PodmanRunner",
+    "Runner",
+    "ShellRunner",
+    "ShifterRunner",
+    "SingularityRunner",
+]
+
 
 @dataclass
 class Launch:
@@ -302,3 +314,6 @@ def _found(tool: str) -> str:
     if path is None:
         raise InvalidArgumentError(f"This runner needs {tool}, which is not on PATH.")
     return path
+
+
+SingularityRunner = ApptainerRunner
