@@ -27,6 +27,9 @@ Start = Callable[..., "subprocess.Popen[str]"]
 STUBBORN = "trap '' TERM; sleep 1000 & echo $! $$ > pids_$TASKFARM_TASK.part; mv pids_$TASKFARM_TASK.part pids_$TASKFARM_TASK; wait; sleep 1000"  # noqa: E501
 """A command that heeds nothing but SIGKILL, nor does its child."""
 
+HEEDING = "trap 'touch told_$TASKFARM_TASK' TERM; (trap '' TERM; exec sleep 1000) & echo $! $$ > pids_$TASKFARM_TASK.part; mv pids_$TASKFARM_TASK.part pids_$TASKFARM_TASK; wait; sleep 1000"  # noqa: E501
+"""A command that tells that it is to end, but does not."""
+
 OWN = """\
 import subprocess
 from taskfarmer.runners import Runner
@@ -135,11 +138,12 @@ def test_a_command_that_is_ended_by_somebody_else_has_failed(
 def test_a_second_signal_kills_what_does_not_end_and_gives_it_back(
     start: Start, farm: Farm
 ) -> None:
-    run = farm.create_run(inputs=[STUBBORN, STUBBORN, "true"])
+    run = farm.create_run(inputs=[HEEDING, HEEDING, "true"])
     farmer = start("work", run.uuid, "--proc", 2, "--grace", 300)
     until(both_begun)
     farmer.send_signal(signal.SIGINT)
-    time.sleep(SECOND_SIGNAL + 0.2)
+    until(lambda: Path("told_0").exists() and Path("told_1").exists())
+    time.sleep(SECOND_SIGNAL)  # it has heard the first one; one that comes sooner is its echo
     assert farmer.poll() is None
     assert len(alive("pids_0") + alive("pids_1")) == 4
     farmer.send_signal(signal.SIGINT)
@@ -153,16 +157,17 @@ def test_a_second_signal_kills_what_does_not_end_and_gives_it_back(
 def test_a_second_signal_waits_for_no_server_that_does_not_answer(
     start: Start, farm: Farm, farm_server: Server
 ) -> None:
-    run = farm.create_run(inputs=["touch begun; exec sleep 1000", "true"])
+    run = farm.create_run(inputs=["echo $$ > pids.part; mv pids.part pids; sleep 1000", "true"])
     relay = Relay(farm_server.port)
     user = {"TASKFARM_USER": "alice", "TASKFARM_PASSWORD": factories.PASSWORD}
     with relay.listening():
         env = {**os.environ, **user, "TASKFARM_URL": relay.url}
         farmer = start("work", run.uuid, "--proc", 1, env=env)
-        until(Path("begun").exists)
+        until(Path("pids").exists)
         relay.stalled.set()
         farmer.send_signal(signal.SIGINT)
-        time.sleep(SECOND_SIGNAL + 0.2)
+        until(lambda: not alive("pids"))
+        time.sleep(SECOND_SIGNAL)  # it has heard the first one; one that comes sooner is its echo
         began = time.monotonic()
         farmer.send_signal(signal.SIGINT)
         _, err = farmer.communicate(timeout=60)

@@ -11,8 +11,6 @@ from typing import Any
 
 import pytest
 from taskfarm_worker import Farm
-from taskfarm_worker.cli import _working
-from taskfarm_worker.commands import lists
 
 from tests.cli.conftest import Said, counts
 
@@ -70,51 +68,34 @@ def test_it_goes_on_in_the_same_folder_without_an_option_repeated(
     assert process("run", "--workdir", "folder").code == 0
 
 
-def test_tasks_are_added_at_the_end_of_the_list_and_nowhere_else(process: Call, farm: Farm) -> None:
-    tasks = Path("work.tasks")
-    tasks.write_text("echo one\n")
-    assert process("run", tasks).code == 0
-    tasks.write_text("echo one\necho two\necho three\n")
-    assert process("run", tasks).code == 0
-    logs = Path("work.tasks_workdir/logs")
-    assert [(logs / f"log_{n}").read_text() for n in range(3)] == ["one\n", "two\n", "three\n"]
-    assert (logs / "log_0").stat().st_mtime_ns < (logs / "log_1").stat().st_mtime_ns
-    tasks.write_text("echo zero\necho one\n")
-    said = process("run", tasks)
-    assert (said.code, "not the list" in said.err) == (1, True)
-
-
-def test_a_refused_addition_leaves_the_run_closed(process: Call, farm: Farm) -> None:
-    tasks, folder = Path("rows.ndjson"), Path("rows.ndjson_workdir")
-    tasks.write_text('{"a": 1}\n')
-    assert process("run", tasks, "--command", "echo {a}").code == 0
-    tasks.write_text('{"a": 1}\n{"a": "\\ud800"}\n')
-    assert process("run", tasks).code == 1
-    run = farm.run(json.loads((folder / "taskfarm.json").read_text())["run"])
-    assert run.policy()["open"] is False
-    tasks.write_text('{"a": 1}\n')
-    assert process("run", tasks).code == 0
-    # One who was killed while adding leaves it open: the next one closes it.
-    run.change(open=True)
-    settings = json.loads((folder / "taskfarm.json").read_text())
-    (folder / "taskfarm.json").write_text(json.dumps({**settings, "opened": True}))
-    assert process("run", tasks).code == 0
-    assert run.policy()["open"] is False
-
-
-def test_farmers_that_find_a_grown_list_at_once_share_it(
-    process: Call, start: Callable[..., Any], farm: Farm
+def test_a_corrected_command_is_told_to_go_into_a_list_of_its_own(
+    process: Call, taskfarm: Call
 ) -> None:
-    tasks = Path("grown.tasks")
-    tasks.write_text("echo 0 >> out_0\n")
-    assert process("run", tasks).code == 0
-    tasks.write_text("".join(f"echo {n} >> out_{n}\n" for n in range(40)))
-    farmers = [start("run", tasks, "--proc", 2) for _ in range(4)]
-    ends = [one.communicate(timeout=120) for one in farmers]
-    assert [one.returncode for one in farmers] == [0, 0, 0, 0], ends
-    assert [Path(f"out_{n}").read_text() for n in range(40)] == [f"{n}\n" for n in range(40)]
-    run = farm.run(json.loads(Path("grown.tasks_workdir/taskfarm.json").read_text())["run"])
-    assert (counts(run), run.policy()["open"]) == ({"done": 40}, False)
+    tasks = Path("work.tasks")
+    tasks.write_text("true\necho spoilt; flase\n")
+    first = process("run", tasks)
+    tasks.write_text("true\nfalse\n")
+    again = process("run", tasks)
+    assert (first.code, again.code) == (3, 1)
+    for said in (first, again):
+        assert "changed command goes into a list of its own, with another --workdir" in said.err
+        assert "'taskfarm failures work.tasks_workdir --each' tells which have failed" in said.err
+    # Of its error is told what its log does not show.
+    log = taskfarm("logs", "last", 1)
+    assert log.lines[0] == "spoilt"
+    assert "flase" in log.lines[1]
+    assert log.err == "$ echo spoilt; flase\nexit code 127\n"
+
+
+def test_of_a_run_that_is_over_is_said_that_nothing_is_left(
+    process: Call, taskfarm: Call, farm: Farm
+) -> None:
+    run = farm.create_run(inputs=["true", "false"], error_attempts=1)
+    assert "1 done and 1 failed attempts here" in process("work", run.uuid).err
+    said = process("work", run.uuid)
+    told = "The run is finished: nothing is left to work on. 1 of its tasks failed.\n"
+    assert (said.code, said.out, said.err) == (0, "", told)
+    assert process("work", run.uuid, "--json").json["done"] == 0
 
 
 @pytest.mark.parametrize(
@@ -135,71 +116,6 @@ def test_standard_input_may_be_closed(process: Call) -> None:
     )
     assert (done.returncode, done.stderr.count("\n")) == (1, 1), done.stderr
     assert "Standard input has no tasks" in done.stderr
-
-
-def test_an_addition_is_made_once_whoever_was_killed_over_it(process: Call, farm: Farm) -> None:
-    tasks, folder = Path("some.tasks"), Path("some.tasks_workdir")
-    tasks.write_text("echo 0\n")
-    assert process("run", tasks).code == 0
-    tasks.write_text("echo 0\necho 1\n")
-    # As if a farmer had been killed after it had brought the addition, before it noted that.
-    run = farm.run(json.loads((folder / "taskfarm.json").read_text())["run"])
-    run.change(open=True)
-    run.append(["echo 1"], key="list-1")
-    run.change(open=False)
-    tasks.write_text("echo 0\necho 1\necho 2\n")
-    said = process("run", tasks)
-    assert said.code == 0, said.err
-    assert counts(run) == {"done": 3}
-    assert (folder / "logs/log_2").read_text() == "2\n"
-    kept = (folder / "tasks.ndjson").read_text().splitlines()
-    assert kept == ['"echo 0"', '"echo 1"', '"echo 2"']
-
-
-def test_who_comes_late_to_an_addition_adds_nothing_twice(
-    process: Call, farm: Farm, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    tasks, lines = Path("late.tasks"), [f"echo {n}" for n in range(30)]
-    tasks.write_text("echo 0\n")
-    assert process("run", tasks).code == 0
-    run = farm.run(json.loads(Path("late.tasks_workdir/taskfarm.json").read_text())["run"])
-    monkeypatch.setattr(_working, "TOGETHER", 1)
-    _working._feed(run, [*lines[:3]], 1)
-    # One farmer has read that there are three; another is quicker, by more additions than the
-    # server remembers by their keys.
-    late, told = farm.run(run.uuid), run.progress
-    _working._feed(run, lines, 1)
-    monkeypatch.setattr(type(late), "progress", late_at_first(told, type(late).progress))
-    _working._feed(late, lines, 1)
-    monkeypatch.undo()
-    assert run.progress.total == 30
-
-
-def late_at_first(told: Any, really: Any) -> property:
-    """What somebody believes who was suspended after he had looked."""
-    answers = iter([told])
-    return property(lambda run: next(answers, None) or really.fget(run))
-
-
-def test_a_list_that_changed_while_it_was_being_added_is_refused(process: Call, farm: Farm) -> None:
-    tasks, folder = Path("half.tasks"), Path("half.tasks_workdir")
-    tasks.write_text("echo 0\n")
-    assert process("run", tasks).code == 0
-    settings = json.loads((folder / "taskfarm.json").read_text())
-    # As if a farmer had been killed after it had brought a part of the addition.
-    added = ["echo 0", "echo 1", "echo 2"]
-    note = {"opened": True, "adding": 3, "adding_digest": lists.digest(added)}
-    (folder / "taskfarm.json").write_text(json.dumps({**settings, **note}))
-    run = farm.run(settings["run"])
-    run.change(open=True)
-    run.append(["echo 1"])
-    tasks.write_text("echo 0\necho mended\necho 2\n")
-    said = process("run", tasks)
-    assert said.code == 1
-    assert "its first 3 tasks are others by now" in said.err
-    tasks.write_text("".join(f"{one}\n" for one in [*added, "echo 3"]))
-    assert process("run", tasks).code == 0
-    assert counts(run) == {"done": 4}
 
 
 def test_products_and_globs_grow_or_are_refused(process: Call, farm: Farm) -> None:

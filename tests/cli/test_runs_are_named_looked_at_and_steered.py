@@ -2,13 +2,19 @@
 
 import json
 import os
+import re
+import socket
 import stat
 import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from taskfarm_worker import Farm, Run, Task
+from taskfarm_worker.cli._look import _unsaid
+from taskfarm_worker.cli._state import paused_in_words
 
 from tests.cli.conftest import Said, counts
 
@@ -73,9 +79,43 @@ def test_logs_are_those_of_the_run(taskfarm: Call, tiles: Run, farm: Farm, here:
     assert (said.code, said.out, "another run" in said.err) == (1, "", True)
 
 
+@pytest.mark.parametrize(
+    ("error", "log", "told"),
+    [
+        ("$ f\nexit code 1\na\nb", "x\na\n\nb  \n", "$ f\nexit code 1"),
+        ("$ f\na\nb\nkilled by SIGKILL", "a\nb\n", "$ f\nkilled by SIGKILL"),
+        ("$ f\nexit code 1", "", "$ f\nexit code 1"),
+        ("$ f\nexit code 1", "exit code 1\n", "$ f"),
+        ("Traceback\nValueError: a", "ValueError: a\n", "Traceback\nValueError: a"),
+    ],
+)
+def test_of_an_error_is_told_what_the_log_does_not_show(error: str, log: str, told: str) -> None:
+    assert _unsaid(error, log) == told
+
+
 def test_a_pace_is_told_of_what_moves(taskfarm: Call, tiles: Run) -> None:
     tiles.pause()
     assert "left" not in taskfarm("status", tiles.uuid).out
+
+
+def test_a_paused_run_says_who_has_paused_it_and_why(
+    start: Callable[..., object], taskfarm: Call, tiles: Run
+) -> None:
+    assert taskfarm("status", tiles.uuid, "--json").json["paused"] is None
+    tiles.pause("the disk\x1b[2J is full")
+    words = "by alice: the disk?[2J is full"
+    assert f"paused   {words}" in taskfarm("status", tiles.uuid).lines
+    told = taskfarm("status", tiles.uuid, "--json").json["paused"]
+    assert (told["who"], told["why"], "T" in told["at"]) == (
+        "alice", "the disk\x1b[2J is full", True
+    )  # fmt: skip
+    assert paused_in_words({"who": "", "why": "12 failed"}) == "by its policy: 12 failed"
+    waiting = start("wait", tiles.uuid)
+    line = waiting.stderr.readline()
+    assert line.startswith(f"Run {tiles.uuid[:12]} is paused {words}. ")
+    tiles.cancel()
+    _, more = waiting.communicate(timeout=60)
+    assert (waiting.returncode, "paused" in more) == (4, False)
 
 
 def test_no_name_at_all_means_no_run(taskfarm: Call, farm: Farm) -> None:
@@ -93,6 +133,31 @@ def test_status_in_every_form(taskfarm: Call, tiles: Run) -> None:
     assert taskfarm("status", tiles.uuid, "--quiet").out == "25.00\n"
     told = taskfarm("status", tiles.uuid, "--json").json
     assert (told["numFailed"], len(told["failures"])) == (2, 2)
+
+
+def test_errors_that_are_riddles_without_their_values_come_with_a_real_one(
+    taskfarm: Call, farm: Farm
+) -> None:
+    missing = "/bin/sh: 1: no-such-program: not found"
+    kinds = [missing, "exit code 3", "", "stop at 5\x1b" + "x" * 300]
+    run = farm.create_run(inputs=[missing, *kinds])
+
+    def work(task: Task) -> None:
+        raise RuntimeError(task.input)
+
+    run.work(work)
+    said = taskfarm("status", run.uuid).lines
+    place = said.index("failed   2 x RuntimeError: …: #: no-such-program: not found")
+    told = f"task 1: RuntimeError: {missing}"
+    assert said[place + 1] == f"         {told}"
+    alone = said.index("failed   1 x RuntimeError: exit code 3")
+    assert not any("task 2:" in line for line in said[alone:])
+    assert any("task 4: RuntimeError: stop at 5?xxx" in line for line in said)
+    assert max(map(len, said)) < 220
+    lines = taskfarm("failures", run.uuid).lines
+    assert lines[:2] == ["2 x RuntimeError: …: #: no-such-program: not found", f"    {told}"]
+    assert sum(line.startswith("    task ") for line in lines) == 2
+    assert max(map(len, lines)) < 220
 
 
 def test_watch_and_wait_end_with_the_run_and_tell_what_failed(
@@ -127,6 +192,8 @@ def test_tasks_failures_logs_results_and_reasons(taskfarm: Call, tiles: Run, her
     assert {group["essence"] for group in groups} == {"ValueError: no tile", "ValueError: no sea"}
     each = taskfarm("failures", tiles.uuid, "--each").lines
     assert each == ["1: ValueError: no tile", "2: ValueError: no sea"]
+    advice = f"'taskfarm restart {tiles.uuid[:12]} --error NUMBER'"
+    assert taskfarm("failures", tiles.uuid).err.startswith(advice)
     assert taskfarm("failures", tiles.uuid, "--save", "f.csv").out == "2 failures in f.csv\n"
     log = taskfarm("logs", tiles.uuid, 1)
     assert (log.out, "ValueError: no tile" in log.err) == ("task 1\n", True)
@@ -138,9 +205,10 @@ def test_tasks_failures_logs_results_and_reasons(taskfarm: Call, tiles: Run, her
     assert taskfarm("explain", tiles.uuid, 99).code == 1
 
 
-def test_a_run_of_inputs_tells_why_it_was_closed(tiles: Run) -> None:
-    (closed,) = [event for event in tiles.events() if event["what"] == "policy"]
-    assert closed["why"] == "all inputs have arrived"
+def test_a_run_of_inputs_tells_why_it_was_set_going(tiles: Run) -> None:
+    (going,) = [event for event in tiles.events() if event["what"] == "uploaded"]
+    assert (going["who"], going["why"]) == ("alice", "all inputs have arrived")
+    assert tiles.policy()["open"] is False
 
 
 def test_an_undo_is_promised_where_there_is_one(taskfarm: Call, tiles: Run) -> None:
@@ -190,6 +258,21 @@ def test_restarts_by_selection_and_their_undo(taskfarm: Call, tiles: Run) -> Non
     assert taskfarm("restart", tiles.uuid, "--all", "--reason", "new input").code == 0
     assert counts(tiles) == {"waiting": 4}
     assert next(tiles.events())["why"] == "new input"
+
+
+def test_a_restart_by_an_error_that_no_task_has_fails_and_says_where_errors_stand(
+    taskfarm: Call, tiles: Run
+) -> None:
+    said = taskfarm("restart", tiles.uuid, "--error", 7)
+    assert (said.code, said.out) == (1, "")
+    assert "no failed task" in said.err
+    assert f"'taskfarm failures {tiles.uuid[:12]}'" in said.err
+    sea = next(g for g in tiles.failure_groups() if "sea" in g["essence"])["fingerprint"]
+    # The error is there, and only the numbers leave nothing of it: as with numbers alone.
+    assert taskfarm("restart", tiles.uuid, "--error", sea, "--tasks", "0", "-q").out == "0\n"
+    assert taskfarm("restart", tiles.uuid, "--error", sea, "-q").code == 0
+    assert taskfarm("restart", tiles.uuid, "--error", sea, "-q").code == 1
+    assert counts(tiles) == {"waiting": 2, "done": 1, "failed": 1}
 
 
 def test_pause_resume_cancel_and_delete(taskfarm: Call, tiles: Run, farm: Farm) -> None:
@@ -262,8 +345,23 @@ def test_a_login_is_kept_private_and_a_wrong_password_changes_nothing(
         said = taskfarm("login", url, "-u", "alice")
     assert (said.code, token.read_bytes()) == (1, before), said.err
     assert "wrong" not in said.err.split("alice")[0]
+    assert "comes from standard input" in said.err
+
+
+def test_who_is_not_logged_in_is_told_how_to(
+    taskfarm: Call, monkeypatch: pytest.MonkeyPatch, here: Path
+) -> None:
     monkeypatch.setenv("TASKFARM_CONFIG", str(here / "none"))
-    assert taskfarm("ls").code == 1
+    Path("none").write_text("[taskfarm]\nurl = http://farm.example/\n")
+    Path("none").chmod(0o600)
+    said = taskfarm("ls")
+    assert (said.code, said.out) == (1, "")
+    assert said.err.startswith(
+        "taskfarm: Not logged in at http://farm.example/api/: "
+        "run 'taskfarm login http://farm.example/api/', or set TASKFARM_USER"
+    )
+    Path("none").write_text("[taskfarm]\n")
+    assert "run 'taskfarm login URL'" in taskfarm("ls").err
 
 
 def test_wrong_usage_is_2_and_says_what_was_meant(taskfarm: Call) -> None:
@@ -295,6 +393,48 @@ def test_bash_completes(taskfarm: Call, here: Path) -> None:
     assert bash(ask.format("tasks last --status c", 4)) == "computing cancelled"
     assert bash(ask.format("ls --state p", 3)) == "paused"
     assert bash(ask.format("wait l", 2)) == "last"
+
+
+def test_tab_offers_runs_runners_handlers_and_batch_systems(
+    taskfarm: Call, farm: Farm, here: Path
+) -> None:
+    plain = f"tiles-{os.urandom(4).hex()}"
+    run, blank = (farm.create_run(1, name=name) for name in (plain, f"a; {plain}"))
+    Path("r.ini").write_text("[mine]\nRunner = ShellRunner\n[table]\nTaskList = CsvTaskList\n")
+    Path("bad.ini").write_text("[\n")
+    Path("complete.bash").write_text(taskfarm("completion", "bash").out)
+    ask = (
+        f'taskfarm() {{ {sys.executable} -m taskfarm_worker "$@"; }}; source complete.bash; '
+        "COMP_WORDS=(taskfarm %s); COMP_CWORD=%d; _taskfarm 2>&1; "
+        'echo "${COMPREPLY[@]}"'
+    )
+    assert bash(ask % (f"status {plain[:9]}", 2)) == plain
+    assert bash(ask % (f"work last {run.uuid[:8]}", 3)) == run.uuid[:12]
+    assert bash(ask % (f"wait {blank.uuid[:8]}", 2)) == blank.uuid[:12]
+    assert bash(ask % (f"submit list --like {plain[:9]}", 4)) == plain
+    assert bash(ask % ("run list --runner ''", 4)) == "default mine shell"
+    assert bash(ask % ("run list -r m", 4)) == "mine"
+    assert bash(ask % ("submit list -t ''", 4)) == "default table"
+    assert bash(ask % ("launch last --executor ''", 4)) == "slurm pbs lsf flux local"
+    assert "executor -x -a 'slurm pbs" in taskfarm("completion", "fish").out
+    listed = taskfarm("completion", "bash", "--of", "runs")
+    assert (len(set(listed.lines)), listed.err) == (len(listed.lines), "")
+    # A farm that says nothing, and one that is not there: no word, and no long wait.
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        for port in (silent.getsockname()[1], 1):
+            began = time.monotonic()
+            url = f"--url http://127.0.0.1:{port}"
+            assert bash(f"COMP_LINE='taskfarm {url} status '; " + ask % (cut(url), 8)) == "last"
+            assert time.monotonic() - began < 10
+    url = f"--url {farm._server.url_base}"
+    line = f"COMP_LINE='taskfarm {url} status {plain[:9]}'; unset TASKFARM_URL; "
+    words = f"{cut(url)[:-2]}{plain[:9]}"
+    assert bash(line + ask % (words, len(words.split()))) == plain
+
+
+def cut(words: str) -> str:
+    """Words as bash gives them to a completion, and an empty one after `status`."""
+    return re.sub(":", " : ", words) + " status ''"
 
 
 def bash(script: str) -> str:

@@ -2,6 +2,7 @@
 
 import argparse
 import math
+import os
 import subprocess
 import sys
 from datetime import datetime, timedelta
@@ -9,8 +10,8 @@ from pathlib import Path
 
 import pytest
 from taskfarm_worker import InvalidArgumentError
-from taskfarm_worker.cli._screen import span
-from taskfarm_worker.cli._state import printable
+from taskfarm_worker.cli._screen import counted, span
+from taskfarm_worker.cli._state import GROUPS, Look, failed_in_words, printable
 from taskfarm_worker.cli._times import limit, moment, seconds
 from taskfarm_worker.commands import lists
 from taskfarm_worker.commands.launching import arguments
@@ -69,6 +70,44 @@ def test_numbers_out_of_range_are_refused_as_typed(words: tuple[str, ...]) -> No
     assert done.returncode == 2
     assert f"{words[-1]!r} is no whole number from" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_the_number_of_an_error_is_one_that_failures_shows() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "taskfarm_worker", "restart", "last", "--error", "nonsense"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert (
+        "'nonsense' is not the number of an error, which 'taskfarm failures RUN' shows"
+        in done.stderr
+    )
+
+
+def test_one_is_no_plural() -> None:
+    assert [counted(number, "job") for number in (0, 1, 2000)] == ["0 jobs", "1 job", "2,000 jobs"]
+    groups = [{"count": 1, "essence": "spoilt", "error": "spoilt", "task": 3}] * (GROUPS + 2)
+    for more, words in ((1, "1 more kind of error"), (2, "2 more kinds of errors")):
+        last = failed_in_words(Look({}, groups[: GROUPS + more], None))[-1]
+        assert last == f"failed   … and {words}"
+
+
+@pytest.mark.parametrize("words", ["completion bash", "--help", "status --help"])
+@pytest.mark.parametrize(
+    ("redirected", "code", "told"),
+    [("> /dev/full", 1, "taskfarm: Output cannot be written: No space left on device.\n"),
+     ("| true", 0, ""), (">&-", 0, "")],
+)  # fmt: skip
+def test_output_that_nobody_takes_is_an_error_only_where_it_is_full(
+    words: str, redirected: str, code: int, told: str
+) -> None:
+    call = f"{sys.executable} -m taskfarm_worker {words} {redirected}"
+    command = f"{call}; echo ${{PIPESTATUS[0]}} >&2"
+    buffered = {**os.environ, "PYTHONUNBUFFERED": ""}
+    done = subprocess.run(
+        ["bash", "-c", command], capture_output=True, text=True, check=False, env=buffered
+    )
+    assert done.stderr == f"{told}{code}\n"
 
 
 def test_moments_are_ahead() -> None:

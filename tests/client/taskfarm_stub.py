@@ -1,8 +1,8 @@
 """A small Taskfarm server on the loopback interface that can be told to misbehave.
 
 It keeps runs in memory and answers the documented calls and, unless told otherwise, the exchange. A
-fault is put in front of the next call that matches; faults are used up in order. Nothing here
-imports the client.
+fault, such as those of stub_faults.py, is put in front of the next call that matches; faults are
+used up in order. Nothing here imports the client.
 """
 
 from __future__ import annotations
@@ -115,53 +115,6 @@ class Exchange:
 
 
 Fault = Callable[[Exchange], None]
-
-
-def answer(status: int, body: Body = None, **headers: str) -> Fault:
-    """Make a fault: answer this, do nothing."""
-    sent = {name.replace("_", "-"): value for name, value in headers.items()}
-    return lambda exchange: exchange.reply(status, body, sent)
-
-
-def drop_before(exchange: Exchange) -> None:
-    """Fault: the connection breaks before the call is carried out."""
-    exchange.drop()
-
-
-def drop_after(exchange: Exchange) -> None:
-    """Fault: the call is carried out, then the connection breaks."""
-    exchange.handle()
-    exchange.drop()
-
-
-def delay(event: threading.Event) -> Fault:
-    """Make a fault: the call is carried out at once, its answer comes when an event is set."""
-
-    def fault(exchange: Exchange) -> None:
-        answered = exchange.handle()
-        event.wait(30)
-        exchange.reply(*answered)
-
-    return fault
-
-
-def twice(exchange: Exchange) -> None:
-    """Fault: the call reaches the server twice; the second answer is the one that arrives."""
-    exchange.handle()
-    exchange.reply(*exchange.handle())
-
-
-def stall(exchange: Exchange) -> None:
-    """Fault: the call is carried out, but the answer does not come while the test lasts."""
-    exchange.handle()
-    exchange.stub.ended.wait(30)
-    exchange.drop()
-
-
-def bad_gateway_after(exchange: Exchange) -> None:
-    """Fault: the call is carried out, but a proxy answers 502."""
-    exchange.handle()
-    exchange.reply(502, "<html><head><title>502 Bad Gateway</title></head></html>")
 
 
 @dataclass
@@ -279,6 +232,8 @@ class Stub:
             ("PATCH", "/policy"): lambda: self._change(run, seen.body),
             ("POST", "/pause"): lambda: self._steer(run, "paused", seen),
             ("POST", "/resume"): lambda: self._steer(run, "active", seen),
+            ("DELETE", "/uploaded"): lambda: self._take_back(run),
+            ("POST", "/uploaded"): lambda: self._steer(run, "active", seen),
             ("POST", "/cancel"): lambda: self._steer(run, "cancelled", seen),
             ("GET", "/results"): lambda: _lines(run.ended),
             ("GET", "/failures"): lambda: _lines(o for o in run.ended if o["status"] == "failed"),
@@ -299,13 +254,18 @@ class Stub:
         del self.runs[run.uuid]
         return 204, None
 
+    def _take_back(self, run: Run) -> Answer:
+        if run.state != "paused":
+            return 409, {"detail": "Somebody has it in hand.", "code": "state_conflict"}
+        return self._delete(run)
+
     def _change(self, run: Run, body: dict[str, Body]) -> Answer:
         run.labels.update(body)
         return 200, run.labels
 
     def _steer(self, run: Run, state: str, seen: Seen) -> Answer:
         run.state = state
-        run.reasons.append((seen.path.rsplit("/", 1)[1], seen.body.get("reason", "")))
+        run.reasons.append((seen.path.rsplit("/", 1)[1], (seen.body or {}).get("reason", "")))
         return (200, {"tasks": len(run.status)}) if state == "cancelled" else (204, None)
 
     def _token(self, seen: Seen) -> Answer:
@@ -324,10 +284,12 @@ class Stub:
 
     def _create(self, body: dict[str, Body]) -> Answer:
         tasks = body.pop("numTasks")
-        if tasks < 1 and "open" not in body:
+        if tasks < 1 and not {"open", "uploading"} & body.keys():
             errors = {"numTasks": ["Must be at least 1."]}
             return 400, {"detail": "Bad input.", "code": "invalid", "errors": errors}
-        return 201, self.add_run(tasks, **body).row()
+        run = self.add_run(tasks, **body)
+        run.state = "paused" if body.get("uploading") else "active"
+        return 201, run.row()
 
     def _register(self, body: dict[str, Body]) -> Answer:
         if body["uuid"] in self.workers:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from stub_faults import answer, bad_gateway_after, drop_after, drop_before
 from taskfarm_clock import FakeClock
-from taskfarm_stub import Fault, Stub, answer, bad_gateway_after, drop_after, drop_before
+from taskfarm_stub import Fault, Stub
 from taskfarm_worker import (
     NotFoundError,
     ServerUnavailableError,

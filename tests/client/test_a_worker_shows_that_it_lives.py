@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 import requests
-from taskfarm_stub import Seen, Stub, answer
+from stub_faults import answer
+from taskfarm_stub import Seen, Stub
 from taskfarm_worker import ConflictError, TaskFarmWorker, _courier, _hold
 
 fork_only = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")

@@ -7,7 +7,8 @@ import socket
 import threading
 
 import pytest
-from taskfarm_stub import Exchange, Stub, answer
+from stub_faults import answer
+from taskfarm_stub import Exchange, Stub
 from taskfarm_worker import ConflictError, NotFoundError, TaskFarmWorker
 
 

@@ -8,17 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from stub_faults import answer, bad_gateway_after, drop_after, drop_before, stall
 from taskfarm_clock import FakeClock
-from taskfarm_stub import (
-    Exchange,
-    Fault,
-    Stub,
-    answer,
-    bad_gateway_after,
-    drop_after,
-    drop_before,
-    stall,
-)
+from taskfarm_stub import Exchange, Fault, Stub
 from taskfarm_worker import (
     AnswerLostError,
     ConfigurationError,

@@ -7,8 +7,9 @@ import pickle
 
 import pytest
 import taskfarm_worker
+from stub_faults import answer
 from taskfarm_clock import FakeClock
-from taskfarm_stub import Stub, answer
+from taskfarm_stub import Stub
 from taskfarm_worker import (
     AuthenticationError,
     BadRequestError,

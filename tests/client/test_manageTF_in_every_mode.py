@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 import taskfarm_worker
-from taskfarm_stub import Stub, answer
+from stub_faults import answer
+from taskfarm_stub import Stub
 from taskfarm_worker import __version__, manage
 
 Capture = pytest.CaptureFixture[str]
@@ -256,6 +257,17 @@ def test_it_runs_as_a_program(farm: Stub) -> None:
     assert (failed.returncode, failed.stdout) == (1, "")
     assert failed.stderr.count("\n") == 1
     assert run_as_a_program(["--version"]).stdout == f"manageTF {__version__}\n"
+
+
+def test_a_full_disk_is_told_in_plain_words(farm: Stub) -> None:
+    call = f"{sys.executable} -m taskfarm_worker.manage --list > /dev/full"
+    source = str(Path(taskfarm_worker.__file__).parent.parent)
+    done = subprocess.run(
+        ["sh", "-c", call], env={**os.environ, "PYTHONPATH": source}, capture_output=True,
+        text=True, timeout=60, check=False,
+    )  # fmt: skip
+    told = "manageTF: Output cannot be written: No space left on device.\n"
+    assert (done.returncode, done.stderr) == (1, told)
 
 
 def test_a_reader_that_leaves_early_is_no_error(farm: Stub) -> None:

@@ -9,8 +9,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from stub_faults import answer, drop_after, drop_before
 from taskfarm_clock import FakeClock
-from taskfarm_stub import Fault, Stub, answer, drop_after, drop_before
+from taskfarm_stub import Fault, Stub
 from taskfarm_worker import (
     ConfigurationError,
     ConflictError,
@@ -34,6 +35,40 @@ def test_a_run_whose_inputs_are_refused_is_not_left_behind(stub: Stub) -> None:
     with pytest.raises(ValueError, match="cannot be sent as JSON"):
         farm.create_run(inputs=[1, {1, 2}], open=True)  # somebody may work on what has come
     assert len(stub.runs) == 1
+
+
+@pytest.mark.parametrize("trouble", [KeyboardInterrupt, OSError, SystemExit])
+def test_a_run_whose_inputs_end_in_trouble_is_not_left_behind(
+    stub: Stub, trouble: type[BaseException]
+) -> None:
+    def inputs() -> Iterator[int]:
+        yield from range(50_000)
+        assert {run.state for run in stub.runs.values()} == {"paused"}, "none is handed out yet"
+        raise trouble
+
+    with pytest.raises(trouble):
+        farm_of(stub).create_run(inputs=inputs())
+    assert stub.count("POST", "/tasks") == 2
+    assert stub.runs == {}
+
+
+def test_a_run_that_somebody_has_resumed_is_left_to_its_workers(stub: Stub) -> None:
+    def inputs() -> Iterator[int]:
+        yield from range(50_000)
+        for run in stub.runs.values():
+            run.state = "active"
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        farm_of(stub).create_run(inputs=inputs())
+    assert len(stub.runs) == 1
+
+
+@pytest.mark.parametrize("fault", [drop_before, drop_after])
+def test_the_end_of_an_upload_is_said_until_it_is_heard(stub: Stub, fault: Fault) -> None:
+    stub.fault("POST", "/uploaded", fault)
+    run = farm_of(stub).create_run(inputs=["a"])
+    assert (stub.runs[run.uuid].state, stub.count("POST", "/uploaded")) == ("active", 2)
 
 
 def test_connect_sends_nothing_and_reads_the_environment(
@@ -78,7 +113,7 @@ def test_inputs_are_streamed_in_pieces_and_the_run_is_closed_then(stub: Stub) ->
     assert stub.runs[run.uuid].inputs == dict(enumerate(range(50_000)))
     assert stub.count("POST", "/tasks") == 3
     assert sent[-1] == 2, "the first pieces leave before the last input is made"
-    assert stub.runs[run.uuid].labels["open"] is False
+    assert (stub.runs[run.uuid].state, stub.count("POST", "/uploaded")) == ("active", 1)
 
 
 def test_large_inputs_make_small_pieces(stub: Stub) -> None:

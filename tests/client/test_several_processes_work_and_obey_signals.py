@@ -13,7 +13,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from taskfarm_stub import Exchange, Seen, Stub, stall
+from stub_faults import stall
+from taskfarm_stub import Exchange, Seen, Stub
 from taskfarm_stub import Run as Kept
 from taskfarm_worker import (
     NotFoundError,

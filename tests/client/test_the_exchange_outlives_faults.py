@@ -7,21 +7,10 @@ import threading
 import time
 
 import pytest
+from stub_faults import answer, bad_gateway_after, delay, drop_after, drop_before, twice
 from taskfarm_clock import FakeClock
-from taskfarm_stub import (
-    Exchange,
-    Fault,
-    Stub,
-    answer,
-    bad_gateway_after,
-    delay,
-    drop_after,
-    drop_before,
-    twice,
-)
-from taskfarm_stub import (
-    Run as Kept,
-)
+from taskfarm_stub import Exchange, Fault, Stub
+from taskfarm_stub import Run as Kept
 from taskfarm_worker import (
     AuthenticationError,
     Run,

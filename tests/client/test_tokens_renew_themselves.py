@@ -5,7 +5,8 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from taskfarm_stub import Stub, answer
+from stub_faults import answer
+from taskfarm_stub import Stub
 from taskfarm_worker import AuthenticationError, TaskFarm, TaskFarmWorker, tfRuns
 from taskfarm_worker._session import Call
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from . import _config, _policy
 from ._answers import Json, json_object, member
 from ._closing import Closing
-from ._errors import BadRequestError, InvalidArgumentError, TaskFarmError, TooLargeError
+from ._errors import InvalidArgumentError, TaskFarmError
 from ._farm import _segment, _whole
 from ._run import Run
 from ._session import SHORT_PATIENCE, Call, ServerSession, Timeout
@@ -83,8 +83,9 @@ class Farm(Closing):
         Args:
             tasks: how many tasks, numbered from 0.
             inputs: one JSON value per task, in place of `tasks`. Any iterable, however long: it
-                is sent piece by piece. The run is open until the last piece has arrived, and is
-                deleted again where one of them is refused (unless it is to stay open).
+                is sent piece by piece. Nothing of the run is handed out before the last piece has
+                arrived, and what came is deleted where one of them cannot be had or sent. One that
+                is to stay open is worked on at once, and left as it is.
             name: a name for the run.
             namespace: what it belongs to.
             policy: `description`, `group`, and the options of the run's policy:
@@ -104,25 +105,24 @@ class Farm(Closing):
         labels = {"name": name, "namespace": namespace}
         given = {key: value for key, value in labels.items() if value is not None}
         body = {"numTasks": _whole(tasks or 0, "tasks"), **given, **_policy.fields(policy)}
-        if inputs is not None:
-            body["open"] = True
+        whole = not body.get("open")  # else somebody may work on what has come
+        if inputs is not None and whole:
+            body["uploading"] = True
         doubt = "The run may have been created all the same: look at the list of runs first."
         answer = self._server.call(Call("POST", "run", body=body, slow=True, doubt=doubt))
         run = Run(self._server, str(member(answer, "uuid")))
         if inputs is not None:
-            self._fill(run, inputs, still_open=bool(policy.get("open")))
+            self._fill(run, inputs) if whole else run.append(inputs)
         return run
 
-    def _fill(self, run: Run, inputs: Iterable[Json], *, still_open: bool) -> None:
-        """Bring the inputs of a new run. Where one is refused it is not left behind half full."""
+    def _fill(self, run: Run, inputs: Iterable[Json]) -> None:
+        """Bring the inputs of a new run, or delete what came, unless somebody has resumed it."""
         try:
             run.append(inputs)
-            if not still_open:
-                run.change(open=False, reason="all inputs have arrived")
-        except (BadRequestError, InvalidArgumentError, TooLargeError):
-            if not still_open:  # else somebody may work on what has come
-                with contextlib.suppress(TaskFarmError):
-                    Run(self._server.impatient(), run.uuid).delete()
+            run.uploaded()
+        except BaseException:
+            with contextlib.suppress(TaskFarmError):
+                self._server.impatient().call(Call("DELETE", f"runs/{run.uuid}/uploaded"))
             raise
 
     def run(self, uuid: object) -> Run:

@@ -25,6 +25,7 @@ All of them can be pickled, since worker pools send exceptions from process to p
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Mapping, Sequence
 
 
@@ -42,6 +43,18 @@ def join(*sentences: str) -> str:
         gap = "" if not text else " " if text[-1] in ".?!" else ". "
         text += gap + sentence
     return text
+
+
+def full(error: OSError) -> bool:
+    """Tell whether what is printed has nowhere to go: a disk, a share of it, or a file is full.
+
+    Args:
+        error: what the system said.
+
+    Returns:
+        whether.
+    """
+    return error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) and not error.filename
 
 
 class TaskFarmError(RuntimeError):

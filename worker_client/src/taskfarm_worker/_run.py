@@ -419,6 +419,21 @@ class Run:
         """
         self._steer("resume", reason)
 
+    def uploaded(self, reason: str = "") -> None:
+        """Say that all inputs have come that a new run was waiting for; it takes no more then.
+
+        `Farm.create_run` says so itself. Said again, it changes nothing.
+
+        Args:
+            reason: of a run whose upload was cut short, why those that have come will do.
+
+        Raises:
+            ConflictError: the run was not created to be uploaded.
+        """
+        body = {"reason": reason} if reason else None
+        path = f"runs/{self.uuid}/uploaded"
+        self._server.call(Call("POST", path, body=body, slow=True, repeat=Repeat.FREELY))
+
     def cancel(self, reason: str = "") -> int:
         """Call off everything that waits or computes.
 

@@ -431,7 +431,8 @@ class ServerSession(Closing):
             return f"Even a new token of user {who.user!r} is refused: is the account active?"
         return (
             f"The token from {who.label} has ended or is wrong, and there is no password to "
-            "fetch a new one with. Give user and password, or a new token."
+            "fetch a new one with. Give user and password, or a new token, as 'taskfarm login' "
+            "gets."
         )
 
 

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from . import _config
 from ._answers import Json
 from ._config import DEFAULT_URL
-from ._errors import ConfigurationError, TaskFarmError
+from ._errors import ConfigurationError, TaskFarmError, full
 from ._farm import TaskFarm, tfRuns
 from ._version import __version__
 
@@ -46,14 +46,23 @@ def main(argv: Sequence[str] | None = None) -> int:
         _run(args)
         sys.stdout.flush()
     except BrokenPipeError:  # the reader, `head` perhaps, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
     except (TaskFarmError, OSError) as error:
-        print(f"manageTF: {' '.join(str(error).split())}", file=sys.stderr)
+        text = " ".join(str(error).split())
+        if isinstance(error, OSError) and full(error):
+            _drop_output()
+            text = f"Output cannot be written: {error.strerror}."
+        print(f"manageTF: {text}", file=sys.stderr)
         return 1
     except (KeyboardInterrupt, EOFError):
         print("manageTF: interrupted", file=sys.stderr)
         return 130
     return 0
+
+
+def _drop_output() -> None:
+    """Let what is not printed yet go nowhere, else Python tries it again at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:

@@ -6,8 +6,11 @@ import argparse
 from collections.abc import Callable
 from functools import cached_property
 
-from .._connect import Farm, connect
+from .. import _config
+from .._connect import Farm
+from .._errors import ConfigurationError
 from .._run import Run
+from .._session import SHORT_PATIENCE, ServerSession
 from ._names import run_named
 from ._screen import Screen
 
@@ -44,7 +47,16 @@ class Context:
     @cached_property
     def farm(self) -> Farm:
         """The farm."""
-        return connect(self.args.url)
+        settings = _config.resolve(self.args.url)
+        if settings.credentials is None:
+            default = settings.url == _config.DEFAULT_URL
+            raise ConfigurationError(
+                f"Not logged in at {settings.url}: run 'taskfarm login "
+                f"{'URL' if default else settings.url}', or set TASKFARM_USER and "
+                "TASKFARM_PASSWORD, or TASKFARM_TOKEN (and TASKFARM_URL for another server)."
+            )
+        seconds = _config.patience(None, SHORT_PATIENCE)
+        return Farm(ServerSession(settings, patience=seconds))
 
     @cached_property
     def run(self) -> Run:

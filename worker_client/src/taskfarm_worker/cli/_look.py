@@ -16,7 +16,8 @@ from .._run import Run
 from ..commands.workdir import Workdir
 from ._context import CANCELLED, DONE, TASKS_FAILED, TIMED_OUT, Context
 from ._names import Row, rows
-from ._state import Look, failed_in_words, look, printable, watch
+from ._screen import counted
+from ._state import Awaited, Look, failed_in_words, look, one_of, printable, watch
 
 COUNTED = 50
 """Runs of which `ls` also shows how far they are: a call each."""
@@ -69,7 +70,7 @@ def wait(context: Context) -> int:
     worst = DONE
     for run in context.runs:
         try:
-            run.wait(context.args.timeout)
+            Awaited(run, context.screen.note).wait(context.args.timeout)
         except TimeoutError as error:
             context.screen.note(f"taskfarm: {error}")
             return TIMED_OUT
@@ -133,9 +134,12 @@ def failures(context: Context) -> int:
     for group in groups:
         hosts = ", ".join(f"{host} ({count})" for host, count in group["hosts"].items())
         screen.line(f"{group['count']} x {printable(group['essence'])}")
+        for told in one_of(group):
+            screen.line(f"    {told}")
         screen.line(f"    error {group['fingerprint']}, for example task {group['task']}; {hosts}")
     if groups:
-        screen.note("'taskfarm restart RUN --error NUMBER' tries the tasks with one error again.")
+        again = f"'taskfarm restart {context.run.uuid[:12]} --error NUMBER'"
+        screen.note(f"{again} tries the tasks with one error again.")
     return DONE
 
 
@@ -167,9 +171,24 @@ def logs(context: Context) -> int:
         context.screen.data(row)
         return DONE
     sys.stdout.write(row["log"] or "")
-    if row["error"] and not context.screen.quiet:
-        context.screen.note(row["error"].rstrip())
+    if row["error"]:
+        context.screen.note(_unsaid(row["error"], row["log"] or ""))
     return DONE
+
+
+def _unsaid(error: str, log: str) -> str:
+    """What a log does not show of an error that a farmer tells.
+
+    It is the command, how it ended, and between or behind them the end of its log.
+    """
+    lines = error.rstrip().splitlines()
+    shown = [line.rstrip()[:500] for line in log.splitlines() if line.strip()]
+    for most in range(min(len(lines), len(shown)), 0, -1):
+        for end in (len(lines), len(lines) - 1):
+            start = end - most
+            if lines[0].startswith("$ ") and start > 0 and lines[start:end] == shown[-most:]:
+                return "\n".join(lines[:start] + lines[end:])
+    return "\n".join(lines)
 
 
 def _attempt(run: Run, task: int, attempt: int | None) -> Row:
@@ -211,7 +230,7 @@ def _save(context: Context, what: str) -> int:
     if context.screen.json:
         context.screen.data({"file": str(file), "rows": count})
     else:
-        context.screen.say(f"{count} {what} in {file}")
+        context.screen.say(f"{counted(count, what[:-1])} in {file}")
     return DONE
 
 

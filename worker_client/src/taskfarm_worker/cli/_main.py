@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
+import contextlib
 import io
 import logging
 import os
@@ -10,7 +12,8 @@ import sys
 from collections.abc import Sequence
 from types import FrameType
 
-from .._errors import BadRequestError, ConflictError, NotFoundError, TaskFarmError
+from .._errors import BadRequestError, ConflictError, NotFoundError, TaskFarmError, full
+from ..commands import named
 from . import _working
 from ._context import ERROR, Context
 from ._parser import parse
@@ -35,22 +38,53 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     logging.basicConfig(format="taskfarm: %(message)s")
     _prepare_streams()
-    args = parse(argv)
-    if os.getpid() == 1:  # of a container: the kernel keeps from it what it does not handle
-        signal.signal(signal.SIGTERM, _leave)
+    do = None
     try:
-        code: int = args.do(Context(args))
+        args = _parsed(argv)
+        do = args.do
+        quiet = getattr(args, "quiet", False)
+        named.log.setLevel(logging.ERROR if quiet else logging.NOTSET)  # of *.ini files
+        if os.getpid() == 1:  # of a container: the kernel keeps from it what it does not handle
+            signal.signal(signal.SIGTERM, _leave)
+        code: int = do(Context(args))
         sys.stdout.flush()
     except BrokenPipeError:  # the reader, `head` perhaps, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 128 + signal.SIGPIPE if args.do in WORKING else 0
+        _drop_output()
+        return 128 + signal.SIGPIPE if do in WORKING else 0
     except (TaskFarmError, OSError) as error:
-        print(f"taskfarm: {_in_words(error)}", file=sys.stderr)
+        _complain(_in_words(error))
         return ERROR
     except (KeyboardInterrupt, EOFError):
-        print("taskfarm: interrupted", file=sys.stderr)
+        _complain("interrupted")
         return 130
     return code
+
+
+def _parsed(argv: Sequence[str] | None) -> argparse.Namespace:
+    """The arguments; help that cannot be printed is an error like any other."""
+    try:
+        return parse(argv)
+    except SystemExit:
+        sys.stdout.flush()
+        raise
+
+
+def _complain(text: str) -> None:
+    """Say what went wrong; if that is standard output, nothing of it is tried once more."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _drop_output()
+    except OSError as error:
+        _drop_output()
+        text = f"Output cannot be written: {error.strerror}."
+    with contextlib.suppress(OSError):
+        print(f"taskfarm: {text}", file=sys.stderr, flush=True)
+
+
+def _drop_output() -> None:
+    """Let what is not printed yet go nowhere, else Python tries it again at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _prepare_streams() -> None:
@@ -70,6 +104,8 @@ def _prepare_streams() -> None:
 
 def _in_words(error: Exception) -> str:
     """An error in a line; what a call was refused for, without the call, which nobody typed."""
+    if isinstance(error, OSError) and full(error):
+        return f"Output cannot be written: {error.strerror}."
     text = " ".join(str(error).split())
     if isinstance(error, (BadRequestError, ConflictError, NotFoundError)) and error.status:
         return text.partition(": ")[2] or text

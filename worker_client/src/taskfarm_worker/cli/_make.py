@@ -51,7 +51,10 @@ def login(context: Context) -> int:
     args = context.args
     url = _config.normalise_url(args.address, "the arguments")
     user = args.user or os.environ.get("TASKFARM_USER") or getpass.getuser()
-    mine = _config.resolve(url, user, _password(context, user, url))
+    typed = not args.password_stdin and sys.stdin.isatty()
+    label = "the terminal" if typed else "standard input"
+    password = _password(user, url) if typed else _line_of_input()
+    mine = _config.Settings(url, user, _config.Credentials(user, password, None, label))
     with ServerSession(mine) as server:
         token = server.token
     path = Path(_config.config_path()[0])
@@ -65,13 +68,15 @@ def login(context: Context) -> int:
     return DONE
 
 
-def _password(context: Context, user: str, url: str) -> str:
-    if context.args.password_stdin or not sys.stdin.isatty():
-        password = sys.stdin.readline().rstrip("\n")
-        if not password:
-            raise ConfigurationError("No password on standard input.")
-        return password
+def _password(user: str, url: str) -> str:
     return getpass.getpass(f"Password of {user} at {url}: ")
+
+
+def _line_of_input() -> str:
+    password = sys.stdin.readline().rstrip("\n")
+    if not password:
+        raise ConfigurationError("No password on standard input.")
+    return password
 
 
 def _keep(path: Path, values: dict[str, str]) -> None:

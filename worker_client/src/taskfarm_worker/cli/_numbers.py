@@ -21,9 +21,8 @@ def whole(least: int, most: int = 2_000_000_000) -> Callable[[str], int]:
     """
 
     def read(text: str) -> int:
-        compact = text.strip().replace("_", "")
         try:
-            number = int(compact)
+            number = int(text)
         except ValueError:
             number = least - 1
         if not least <= number <= most:
@@ -32,3 +31,22 @@ def whole(least: int, most: int = 2_000_000_000) -> Callable[[str], int]:
         return number
 
     return read
+
+
+def fingerprint(text: str) -> int:
+    """Read the number of an error.
+
+    Args:
+        text: as typed.
+
+    Returns:
+        the number.
+
+    Raises:
+        ArgumentTypeError: it is none.
+    """
+    try:
+        return int(text)
+    except ValueError:
+        why = f"{text!r} is not the number of an error, which 'taskfarm failures RUN' shows."
+        raise argparse.ArgumentTypeError(why) from None

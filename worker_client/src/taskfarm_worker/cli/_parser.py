@@ -12,7 +12,7 @@ from .._version import __version__
 from ..commands.lists import FORMATS
 from . import _cluster, _complete, _look, _make, _records_of, _steer, _working
 from ._context import Command
-from ._numbers import whole
+from ._numbers import fingerprint, whole
 from ._times import limit, moment, seconds
 
 STATES = ("waiting", "computing", "done", "failed", "cancelled")
@@ -79,6 +79,7 @@ def build() -> tuple[argparse.ArgumentParser, Commands]:
     )
     completion = add(commands, "completion", _complete.completion, plain=True)
     completion.add_argument("shell", choices=_complete.SHELLS, help="for which shell")
+    completion.add_argument("--of", choices=_complete.KINDS, help=argparse.SUPPRESS)
     return parser, commands
 
 
@@ -264,13 +265,14 @@ def _steering(commands: Commands) -> None:
         "--status", "--state", action="append", choices=STATES, help="only in these states"
     )
     restart.add_argument("--tasks", metavar="RANGES", help="only these, such as 0-99,200")
-    restart.add_argument("--error", type=int, metavar="NUMBER", help="only with this error")
+    restart.add_argument("--error", type=fingerprint, metavar="NUMBER", help="only with this error")
     restart.add_argument("--host", help="only those that ran there")
     restart.add_argument("--older-than", type=seconds, metavar="TIME", help="nothing heard for it")
     _reason(restart)
     _on_run(commands, "undo", _steer.undo)
     for name, do in (
-        ("pause", _steer.pause), ("resume", _steer.resume), ("cancel", _steer.cancel)
+        ("pause", _steer.pause), ("resume", _steer.resume), ("close", _steer.close),
+        ("cancel", _steer.cancel),
     ):  # fmt: skip
         _reason(_on_runs(commands, name, do))
     delete = _on_runs(commands, "delete", _steer.delete)

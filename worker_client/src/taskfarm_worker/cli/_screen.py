@@ -135,6 +135,19 @@ def _cell(value: object) -> str:
     return "" if value is None else " ".join(str(value).split())
 
 
+def counted(number: int, noun: str) -> str:
+    """Show how many there are.
+
+    Args:
+        number: how many.
+        noun: of what, for one of them.
+
+    Returns:
+        for example "1 job", "2,000 jobs".
+    """
+    return f"{number:,} {noun}{'s' * (number != 1)}"
+
+
 def span(seconds: float) -> str:
     """Show a span of time.
 

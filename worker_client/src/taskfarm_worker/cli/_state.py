@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import itertools
 import time
 from collections import deque
 from collections.abc import Callable
@@ -11,7 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from .._answers import Json
-from .._run import Run
+from .._run import Progress, Run
 from ._screen import Screen, console, span
 
 LONGEST = 200
@@ -22,6 +23,14 @@ GROUPS = 5
 
 MEMORY = 30
 """Looks from which `--watch` takes the rate."""
+
+LOOKED_AT = 100
+"""Events of a run, the latest, among which the pause is looked for: one call."""
+
+UPLOADING = "its inputs are still being uploaded"
+"""Why the server itself holds a new run back."""
+
+CUT_SHORT = "or the upload was cut short"
 
 STATES = ("waiting", "computing", "done", "failed", "cancelled")
 
@@ -34,11 +43,13 @@ class Look:
         info: what the server tells.
         groups: its failed tasks by their error.
         rate: tasks that end per second; None when nobody knows.
+        pause: of a paused run, the event by which it was paused.
     """
 
     info: dict[str, Json]
     groups: list[dict[str, Json]]
     rate: float | None
+    pause: dict[str, Json] | None = None
 
     @property
     def percent(self) -> float:
@@ -69,7 +80,8 @@ class Look:
     def data(self) -> dict[str, Json]:
         """All of it, for programs."""
         told = {"rate": self.rate, "secondsLeft": self.seconds_left, "failures": self.groups}
-        return {**self.info, **told}
+        pause = self.pause and {name: self.pause[name] for name in ("at", "who", "why")}
+        return {**self.info, **told, "paused": pause}
 
     def counts(self) -> str:
         """The tasks by state."""
@@ -82,6 +94,10 @@ class Look:
         pace = ""
         if self.rate and self.moving:
             pace = f", {self.rate:.3g}/s, {span(self.seconds_left or 0)} left"
+        elif self.pause:
+            pace = f"; paused {paused_in_words(self.pause)}"
+        if self.info.get("uploading"):
+            pace += f"; not complete: {UPLOADING}, {CUT_SHORT}"
         return f"{name}: {self.info['state']}, {self.percent:.1f} %, {self.counts() or '0'}{pace}"
 
     def lines(self) -> list[str]:
@@ -92,6 +108,11 @@ class Look:
             f"state    {info['state']}, {self.percent:.1f} % of {info['numTasks']:,} tasks",
             f"tasks    {self.counts() or 'none'}",
         ]
+        if self.pause:
+            lines.append(f"paused   {paused_in_words(self.pause)}")
+        if info.get("uploading"):
+            lines.append(f"inputs   not complete: {UPLOADING}, {CUT_SHORT}")
+            lines.append(f"         {way_on(info['uuid'][:12])}")
         if self.rate and self.moving:
             left = span(self.seconds_left or 0)
             lines.append(f"pace     {self.rate:.3g} tasks/s, {left} left")
@@ -99,7 +120,7 @@ class Look:
 
 
 def failed_in_words(seen: Look) -> list[str]:
-    """The most frequent errors, a line each.
+    """The most frequent errors, a line each, and below it a real one where that tells more.
 
     Args:
         seen: the run.
@@ -107,11 +128,99 @@ def failed_in_words(seen: Look) -> list[str]:
     Returns:
         lines; none where nothing has failed.
     """
-    shown = [
-        f"failed   {one['count']:,} x {printable(one['essence'])}" for one in seen.groups[:GROUPS]
-    ]
+    shown = []
+    for one in seen.groups[:GROUPS]:
+        shown.append(f"failed   {one['count']:,} x {printable(one['essence'])}")
+        shown += [f"         {told}" for told in one_of(one)]
     more = len(seen.groups) - GROUPS
-    return [*shown, f"failed   … and {more} more kinds of errors"] if more > 0 else shown
+    kinds = "kind of error" if more == 1 else "kinds of errors"
+    return [*shown, f"failed   … and {more} more {kinds}"] if more > 0 else shown
+
+
+def one_of(group: dict[str, Json]) -> list[str]:
+    """One error of a group as it was told: its essence has # and … for what differs.
+
+    Args:
+        group: failed tasks with the same error.
+
+    Returns:
+        a line, for example "task 54: /bin/sh: 1: model: not found"; none where it is the essence.
+    """
+    lines = (group["error"] or "").strip().splitlines()
+    last = printable(lines[-1].strip()) if lines else ""
+    if last in ("", printable(group["essence"])):
+        return []
+    return [printable(f"task {group['task']}: {last}")]
+
+
+def pause_of(run: Run) -> dict[str, Json] | None:
+    """How a run was paused, for those who know that it is: one call.
+
+    Args:
+        run: the run.
+
+    Returns:
+        the event, with `id`, `at`, `who` (empty: its policy) and `why`; None where there is none.
+    """
+    events = itertools.islice(run.events(), LOOKED_AT)
+    return next((event for event in events if event["what"] == "pause"), None)
+
+
+def paused_in_words(pause: dict[str, Json]) -> str:
+    """Tell who has paused a run, and why.
+
+    Args:
+        pause: the event.
+
+    Returns:
+        for example "by ada: the disk is full".
+    """
+    why = f": {printable(pause['why'])}" if pause["why"] else ""
+    return f"by {pause['who'] or 'its policy'}{why}"
+
+
+def way_on(name: str) -> str:
+    """Tell what to do about a run whose upload was cut short.
+
+    Args:
+        name: what the run is called in commands.
+
+    Returns:
+        a sentence.
+    """
+    return (
+        f"If it was cut short, 'taskfarm delete {name}' and submit it again, or "
+        f"'taskfarm close {name}' to work on those that have come."
+    )
+
+
+class Awaited(Run):
+    """A run that says so, once, whenever it is found paused."""
+
+    def __init__(self, run: Run, say: Callable[[str], None]) -> None:
+        """Prepare.
+
+        Args:
+            run: the run.
+            say: tells people.
+        """
+        super().__init__(run._server, run.uuid)
+        self._say = say
+        self._paused = False
+
+    @property
+    def progress(self) -> Progress:
+        """How far the run is, now."""
+        seen = super().progress
+        before, self._paused = self._paused, seen.state == "paused"
+        if self._paused and not before:
+            pause = pause_of(self)
+            how = f" {paused_in_words(pause)}" if pause else ""
+            name = self.uuid[:12]
+            waits = pause and not pause["who"] and pause["why"] == UPLOADING
+            way = way_on(name) if waits else f"'taskfarm resume {name}' lets it go on."
+            self._say(f"Run {name} is paused{how}. {way}")
+        return seen
 
 
 def printable(text: str) -> str:
@@ -139,7 +248,8 @@ def look(run: Run, rate: Callable[[dict[str, Json]], float | None] | None = None
     """
     info = run.info()
     groups = run.failure_groups() if info.get("numFailed") else []
-    return Look(info, groups, (rate or mean_rate)(info))
+    pause = pause_of(run) if info["state"] == "paused" else None
+    return Look(info, groups, (rate or mean_rate)(info), pause)
 
 
 def mean_rate(info: dict[str, Json]) -> float | None:

@@ -1,4 +1,4 @@
-"""Commands that steer: restart, undo, pause, resume, cancel, delete."""
+"""Commands that steer: restart, undo, pause, resume, close, cancel, delete."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ import sys
 from .._errors import InvalidArgumentError
 from .._run import Run
 from ._context import DONE, ERROR, Context
+from ._state import CUT_SHORT, UPLOADING, way_on
+
+WITHOUT = "without the inputs that have not come"
 
 
 def restart(context: Context) -> int:
@@ -23,9 +26,25 @@ def restart(context: Context) -> int:
         older_than=args.older_than,
         reason=args.reason,
     )
+    if not count and args.error is not None:
+        _check_error(context.run, args.error)
     # What the server can take back it remembers: a restart of one task, or of none, it does not.
     way_back = "; 'taskfarm undo' takes that back" if _undoable(context, count) else ""
     return _touched(context, count, f"waiting again{way_back}")
+
+
+def _check_error(run: Run, error: int) -> None:
+    """See whether a run has an error that nothing was found by; a mistyped one is no success.
+
+    Raises:
+        InvalidArgumentError: it has not.
+    """
+    if all(group["fingerprint"] != error for group in run.failure_groups()):
+        name = run.uuid[:12]
+        raise InvalidArgumentError(
+            f"Nothing was restarted: no failed task of {name} has the error {error}. "
+            f"'taskfarm failures {name}' tells which errors there are."
+        )
 
 
 def _undoable(context: Context, count: int) -> bool:
@@ -59,8 +78,35 @@ def pause(context: Context) -> int:
 def resume(context: Context) -> int:
     """Hand out tasks of runs again."""
     for run in context.runs:
+        _check_inputs(run)
         run.resume(context.args.reason)
         _tell(context, run, "active")
+    return DONE
+
+
+def _check_inputs(run: Run) -> None:
+    """Refuse to resume a run as if all of it were there.
+
+    Raises:
+        InvalidArgumentError: inputs of it are still to come, or never came.
+    """
+    info = run.info()
+    if info.get("uploading") and info["state"] == "paused":
+        name = run.uuid[:12]
+        raise InvalidArgumentError(
+            f"{name} is not complete: {UPLOADING}, {CUT_SHORT}. It has {info['numTasks']:,} tasks "
+            f"so far. {way_on(name)}"
+        )
+
+
+def close(context: Context) -> int:
+    """Take no more tasks into runs, so that workers end when those there are over."""
+    for run in context.runs:
+        if run.info().get("uploading"):
+            run.uploaded(context.args.reason or WITHOUT)
+        else:
+            run.change(open=False, reason=context.args.reason)
+        _tell(context, run, "closed")
     return DONE
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 import math
 import os
 import shlex
@@ -16,7 +15,7 @@ from .. import _config
 from .._answers import Json
 from .._errors import ConflictError, InvalidArgumentError, TaskFarmError
 from .._policy import fields
-from .._run import Run
+from .._run import Progress, Run
 from .._work import Summary, check
 from .._worker import WORK_PATIENCE
 from ..commands import lists
@@ -28,7 +27,7 @@ from ._context import CANCELLED, DONE, STOPPED, TASKS_FAILED, Context
 from ._make import POLICY, check_tasks, make_run, ordered, origin_of, policy, read_tasks
 from ._numbers import MOST_PROC
 from ._screen import span
-from ._state import Look, failed_in_words, look
+from ._state import Look, failed_in_words, look, pause_of, paused_in_words, way_on
 
 PROC = 8
 
@@ -37,9 +36,6 @@ PAUSED = "its policy has paused the run"
 
 IDLE, QUESTION = 10.0, 2.0
 """Seconds without a command after which it is asked why, again and again; and for an answer."""
-
-LOOKED_AT = 100
-"""Events of a run, the latest, among which the pause is looked for."""
 
 TOGETHER, TRIES = 1000, 5
 """Tasks that are added at a time, and how often that is tried while others add them, too."""
@@ -175,8 +171,10 @@ def _grow(context: Context, folder: Workdir, settings: Settings, run: Run) -> Se
         return settings
     if len(tasks) <= noted or lists.digest(tasks[:noted]) != settings.digest:
         raise InvalidArgumentError(
-            f"{origin} is not the list that {folder.path} was started with: tasks may only be "
-            "added at its end. Take another --workdir for another list."
+            f"{origin} is not the list that {folder.path} was started with: its tasks keep their "
+            "commands, and others may only be added at its end. What a command needs (files, "
+            "programs) can be mended and the task restarted; a changed command goes into a list of "
+            f"its own, with another --workdir. {_which_failed(folder)}"
         )
     check_tasks(tasks[noted:], run.policy()["template"], origin, noted)
     _check_added(folder, settings, tasks, origin)
@@ -192,6 +190,12 @@ def _grow(context: Context, folder: Workdir, settings: Settings, run: Run) -> Se
             settings = folder.change(settings, opened=False)
     context.screen.note(f"Tasks that were added to the run: {len(tasks) - noted:,}.")
     return folder.change(settings, tasks=len(tasks), digest=digest, adding=0, adding_digest="")
+
+
+def _which_failed(folder: Workdir) -> str:
+    """How to find those whose commands have to be changed."""
+    name = shlex.quote(str(folder.path))
+    return f"'taskfarm failures {name} --each' tells which have failed."
 
 
 def _check_added(folder: Workdir, settings: Settings, tasks: list[Json], origin: str) -> None:
@@ -213,7 +217,7 @@ def _feed(run: Run, tasks: list[Json], noted: int) -> None:
 
     Each piece says which number it begins with: of those who add the same, the server takes one.
     """
-    there, left = max(noted, run.progress.total), TRIES
+    there, left = noted, TRIES
     while there < len(tasks):
         run.change(open=True)
         try:
@@ -304,12 +308,22 @@ def _farm(context: Context, run: Run, folder: Workdir, settings: Settings) -> in
     idle = not farmer.stopped and not summary.done + summary.failed
     if timed and not farmer.stopped and not run.progress.over:
         farmer.stopped = NO_TIME  # the farm knows how long they take, and gave out none
-    elif idle and run.progress.state == "cancelled":
-        context.screen.note("The run is cancelled.")
-    _tell(context, run, farmer, summary, time.monotonic() - began)
+    over = _over_in_words(run.progress) if idle and not farmer.stopped else ""
+    if over and not context.screen.json:
+        context.screen.note(over)
+    else:
+        _tell(context, run, farmer, summary, time.monotonic() - began)
     if farmer.signal is not None and farmer.signal != signal.SIGUSR1:
         return 128 + farmer.signal
     return STOPPED if farmer.stopped else DONE
+
+
+def _over_in_words(progress: Progress) -> str:
+    """Why there was nothing to do; empty for a run that is not over."""
+    if not progress.over:
+        return ""
+    failed = f" {progress.failed:,} of its tasks failed." if progress.failed else ""
+    return f"The run is {progress.state}: nothing is left to work on.{failed}"
 
 
 class _ticker:
@@ -338,24 +352,32 @@ class _ticker:
                 print(f"\r\x1b[K{text}{end}", end="", file=sys.stderr, flush=True)
 
     def _ask(self, farmer: Farmer) -> None:
-        """Say why nothing comes; what the run's own policy has paused is not waited for."""
+        """Say why nothing comes, and end where the run's policy has stopped it."""
         try:
-            paused = self._run.info()["state"] == "paused"
-            events = itertools.islice(self._run.events(), LOOKED_AT) if paused else ()
-            event = next((one for one in events if one["what"] == "pause"), None)
+            info = self._run.info()
+            pause = pause_of(self._run) if info["state"] == "paused" else None
         except TaskFarmError:  # it is away: the courier waits for it, and says so
             return
-        if event is None or event["id"] == self._told:
+        if pause and not pause["who"] and not info.get("uploading"):
+            farmer.halt(f"{PAUSED}: {pause['why']}" if pause["why"] else PAUSED)
             return
-        self._told = event["id"]
-        why = f": {event['why']}" if event["why"] else ""
-        if event["who"]:
-            end = "\r\x1b[K" if self._shown else ""
-            self._context.screen.note(
-                f"{end}The run is paused by {event['who']}{why}. It is waited for."
-            )
-        else:
-            farmer.halt(f"{PAUSED}{why}")
+        told = (info["state"], pause and pause["id"])
+        words = _waited_for(info, pause)
+        if words and told != self._told:
+            self._context.screen.note(("\r\x1b[K" if self._shown else "") + words)
+        self._told = told
+
+
+def _waited_for(info: dict[str, Json], pause: dict[str, Json] | None) -> str:
+    """What a farmer without tasks waits for; nothing where others just have them."""
+    name = str(info["uuid"])[:12]
+    way = f" {way_on(name)}" if info.get("uploading") else ""
+    if pause:
+        return f"The run is paused {paused_in_words(pause)}. It is waited for.{way}"
+    if info["state"] == "finished":
+        way = way or f" 'taskfarm close {name}' says that none will come."
+        return f"All its tasks have ended, and the run is open: more are waited for.{way}"
+    return ""
 
 
 def _tell(context: Context, run: Run, farmer: Farmer, done: Summary, seconds: float) -> None:
@@ -406,5 +428,7 @@ def _tell_people(context: Context, seen: Look, folder: Workdir) -> None:
         context.screen.note(line)
     if seen.info["numFailed"]:
         context.screen.note(
-            f"Once mended: taskfarm restart {folder.path} --status failed, and run it again."
+            "Once what they need (files, programs) is mended: taskfarm restart "
+            f"{shlex.quote(str(folder.path))} --status failed, and run it again. A changed command "
+            f"goes into a list of its own, with another --workdir: {_which_failed(folder)}"
         )

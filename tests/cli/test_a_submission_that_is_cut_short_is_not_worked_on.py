@@ -1,0 +1,124 @@
+"""`taskfarm submit` of a long list that ends in its middle: by Ctrl-C, and by SIGKILL."""
+
+import os
+import signal
+import subprocess
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from taskfarm_worker import Farm
+
+from tests import factories
+from tests.cli.conftest import Said, counts
+from tests.exchange.unruly import Answer, Proxy
+from tests.server import Server
+
+Start = Callable[..., "subprocess.Popen[str]"]
+
+PIECE = 20_000
+"""Inputs that the client sends at once."""
+
+
+class Holding(Proxy):
+    """Passes calls on to a server; the answer to the second piece of a list does not come."""
+
+    def __init__(self, port: int) -> None:
+        super().__init__(port, 0, lambda method, path: False)
+        self.pieces = 0
+        self.reached, self.ended = threading.Event(), threading.Event()
+
+    def forward(self, call: Any, body: bytes) -> Answer:
+        """Bring a call to the server."""
+        answer = super().forward(call, body)
+        self.pieces += call.path.endswith("/tasks")
+        if self.pieces == 2 and not self.reached.is_set():
+            self.reached.set()
+            self.ended.wait(60)
+        return answer
+
+
+@pytest.fixture
+def name() -> str:
+    """Of a list, and so of its run: all runs of these tests are on one server."""
+    return f"{uuid4().hex}.tasks"
+
+
+@pytest.fixture
+def halfway(start: Start, farm_server: Server, name: str) -> Iterator["subprocess.Popen[str]"]:
+    """A submission of which two pieces of three have come."""
+    Path(name).write_text("true\n" * (2 * PIECE + 1))
+    user = {"TASKFARM_USER": "alice", "TASKFARM_PASSWORD": factories.PASSWORD}
+    relay = Holding(farm_server.port)
+    with relay.listening():
+        env = {**os.environ, **user, "TASKFARM_URL": relay.url}
+        submission = start("submit", name, env=env)
+        assert relay.reached.wait(60)
+        yield submission
+        relay.ended.set()
+
+
+def test_after_ctrl_c_nothing_is_left(
+    halfway: "subprocess.Popen[str]", farm: Farm, name: str
+) -> None:
+    (run,) = farm.runs(name=name)
+    assert run.info()["state"] == "paused"
+    halfway.send_signal(signal.SIGINT)
+    _, err = halfway.communicate(timeout=60)
+    assert (halfway.returncode, "Traceback" in err) == (130, False), err
+    assert list(farm.runs(name=name)) == []
+
+
+def test_what_a_kill_leaves_is_not_handed_out_and_says_why(
+    halfway: "subprocess.Popen[str]",
+    start: Start,
+    taskfarm: Callable[..., Said],
+    farm: Farm,
+    name: str,
+) -> None:
+    halfway.kill()
+    halfway.communicate(timeout=60)
+    (run,) = farm.runs(name=name)
+    farmer = start("work", run.uuid)
+    assert farmer.stderr is not None
+    assert (
+        "The run is paused by its policy: its inputs are still being uploaded. It is waited for."
+    ) in farmer.stderr.readline()
+    waiting = start("wait", run.uuid)
+    assert waiting.stderr is not None
+    name = run.uuid[:12]
+    assert f"If it was cut short, 'taskfarm delete {name}'" in waiting.stderr.readline()
+    assert counts(run) == {"waiting": 2 * PIECE}
+    assert f"'taskfarm close {name}'" in taskfarm("status", run.uuid).out
+    refused = taskfarm("resume", run.uuid)
+    assert (refused.code, "is not complete" in refused.err) == (1, True), refused
+    run.cancel("it is not complete")
+    farmer.communicate(timeout=60)
+    assert farmer.returncode == 0
+
+
+def test_what_has_come_can_be_worked_on_alone(
+    halfway: "subprocess.Popen[str]", taskfarm: Callable[..., Said], farm: Farm, name: str
+) -> None:
+    halfway.kill()
+    halfway.communicate(timeout=60)
+    (run,) = farm.runs(name=name)
+    assert taskfarm("close", run.uuid).code == 0
+    assert (run.info()["state"], run.info()["uploading"]) == ("active", False)
+    assert run.policy()["open"] is False
+    assert "not complete" not in taskfarm("status", run.uuid).out
+
+
+def test_a_farmer_says_that_an_open_run_may_get_more(
+    start: Start, taskfarm: Callable[..., Said], farm: Farm
+) -> None:
+    run = farm.create_run(inputs=["true"], open=True)
+    farmer = start("work", run.uuid)
+    assert farmer.stderr is not None
+    assert f"'taskfarm close {run.uuid[:12]}' says that none will come" in farmer.stderr.readline()
+    assert taskfarm("close", run.uuid).code == 0
+    farmer.communicate(timeout=60)
+    assert (farmer.returncode, counts(run)) == (0, {"done": 1})
