@@ -103,6 +103,7 @@ NO_PAGES = {
     "run-map-cells": "the bytes of the map, measured by themselves",
     "run-trace": "a download",
     "run-undo": "a POST",
+    "run-uploaded": "a POST",
     "login": "for those who are not logged in",
     "logout": "a POST",
 }

@@ -22,7 +22,7 @@ from django.urls import reverse
 from django.utils.functional import cached_property
 from django.utils.html import format_html
 
-from runs import lifecycle, reports
+from runs import lifecycle, reports, uploads
 from runs.admin_orders import ORDERS, Order
 from runs.errors import Conflict, NotFound
 from runs.filters import RunFilter, uuid_bounds
@@ -399,6 +399,7 @@ def asked(runs: list[Run], order: Order) -> dict[str, Any]:
         "others": len(rows[SHOWN:]),
         "runs": len(runs),
         "touched": sum(count for _, count in rows if count is not None),
+        "incomplete": uploads.incomplete(runs) if order is ORDERS["resume"] else set(),
         # One field, however many they are: a form may have a thousand, and select_across as Django
         # has it would mean whatever the list shows by then.
         "first": runs[0].pk,
@@ -417,7 +418,7 @@ def chosen(request: HttpRequest, queryset: QuerySet[Run]) -> QuerySet[Run]:
 
 def as_id(text: str) -> bool:
     """Whether the text is a number that a run's key may be."""
-    return text.isascii() and text.isdigit() and len(text) <= 10 and int(text) < 2**31
+    return text.isascii() and text.isdigit() and len(text) <= 10
 
 
 def act(request: HttpRequest, runs: Iterable[Run], order: Order) -> None:

@@ -147,7 +147,8 @@ def clean(text: str | None) -> str | None:
     return text.replace("\x00", "�").encode(errors="replace").decode()
 
 
-NUMBERS = re.compile(r"0x[0-9a-fA-F]+|\d+(\.\d+)?")
+# An exit code is no value: it tells errors apart. (No number begins after a digit: not 3 of 13.)
+NUMBERS = re.compile(r"(?<!exit code )(?<!exit code -)(?<!\d)(0x[0-9a-fA-F]+|\d+(\.\d+)?)")
 PATHS = re.compile(r"(/[\w.\-]+){2,}")
 QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
 
@@ -159,7 +160,10 @@ def headline(error: str | None) -> str:
 
 
 def essence(error: str | None) -> str:
-    """What makes two errors the same: the last line, without numbers, paths and quoted values."""
+    """What makes two errors the same: the last line without numbers, paths and quoted values.
+
+    The number of "exit code 3" stays.
+    """
     last = headline(error)
     for pattern, mark in ((QUOTED, "'…'"), (PATHS, "…"), (NUMBERS, "#")):
         last = pattern.sub(mark, last)

@@ -81,7 +81,7 @@ def need_of(
 def _need_of_stopped(run: Run, progress: Progress, now: datetime, stop: RunEvent) -> Need | None:
     """A pause lasts until somebody ends it; a cancelled run is forgotten after a while."""
     if steering.is_of_upload(stop):
-        return Need(1, "stopped", INCOMPLETE)
+        return Need(1, "upload", INCOMPLETE)
     cancelled = run.state == RunState.CANCELLED
     if now - stop.at >= LATELY if cancelled else progress.over:
         return None

@@ -13,7 +13,7 @@ from runs.selection import Selection
 from runs.states import TaskState
 
 CANCEL_TASKS = "cancel-tasks"
-"""The event of it."""
+"""The event of tasks cancelled by a selection."""
 OPEN_STATES = (TaskState.COMPUTING, TaskState.WAITING)
 
 

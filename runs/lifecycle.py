@@ -193,11 +193,25 @@ def delete_run(*, run: Run, watch: Watch = unwatched) -> int:
     Raises:
         RunNotFound: somebody else deleted it first.
     """
+    hide(run)
+    return erase(run, watch)
+
+
+def hide(run: Run) -> None:
+    """Let a run disappear for everybody; its rows are then to be erased.
+
+    Raises:
+        RunNotFound: somebody else deleted it first.
+    """
     if not run_sql(
         "UPDATE runs_run SET deleted = {now} WHERE id = %s AND deleted IS NULL", [run.id]
     ):
         raise RunNotFound(run.uuid.hex)
-    # Read afresh: an append may have got in before; after this none does.
+
+
+def erase(run: Run, watch: Watch = unwatched) -> int:
+    """Delete the rows of a run that is hidden; answers how many tasks it had."""
+    # Read afresh: an append may have got in before it was hidden; after that none does.
     num_tasks = Run.objects.values_list("num_tasks", flat=True).get(pk=run.pk)
     return _erase(run.id, num_tasks, watch)
 

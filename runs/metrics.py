@@ -88,7 +88,8 @@ WITH kept AS {{materialized}} (
     SELECT run_id, {", ".join(f"SUM({one}) AS {one}" for one in STATES)}
     FROM runs_tally GROUP BY run_id
 )
-SELECT r.state, kept.run_id IS NULL OR kept.waiting + kept.computing = 0, COUNT(*),
+SELECT r.state, (kept.run_id IS NULL OR kept.waiting + kept.computing = 0)
+        AND NOT (r.state = 'paused' AND r.open AND r.num_tasks = 0), COUNT(*),
     {", ".join(f"COALESCE(SUM(kept.{one}), 0)" for one in STATES)}
 FROM runs_run AS r LEFT JOIN kept ON kept.run_id = r.id
 WHERE r.deleted IS NULL GROUP BY 1, 2
@@ -125,7 +126,8 @@ WITH kept AS {materialized} (
     ) AS place
     FROM kept JOIN runs_run ON runs_run.id = kept.run_id WHERE runs_run.deleted IS NULL
 )
-SELECT r.id, r.uuid, r.name, r.namespace, u.username, r.state
+SELECT r.id, r.uuid, r.name, r.namespace, u.username, r.state,
+    r.state = 'paused' AND r.open AND r.num_tasks = 0
 FROM ranked JOIN runs_run AS r ON r.id = ranked.run_id JOIN auth_user AS u ON u.id = r.owner_id
 WHERE ranked.place <= CASE WHEN ranked.finished THEN %s ELSE %s END
 ORDER BY ranked.finished, ranked.place
@@ -143,13 +145,13 @@ def read_runs() -> list[RunNumbers]:
 
 def tell(row: tuple[Any, ...], kept: tallies.Kept, wait: float | None) -> RunNumbers:
     """One row as a run."""
-    _, uuid, name, namespace, owner, state = row
+    _, uuid, name, namespace, owner, state, waits = row
     return RunNumbers(
         uuid=UUID(str(uuid)).hex,
         name=name,
         namespace=namespace,
         owner=owner,
-        state=shown_state(state, kept.counts.over),
+        state=shown_state(state, kept.counts.over and not waits),
         counts=kept.counts,
         moved=kept.moved,
         waited=wait,

@@ -8,7 +8,6 @@ workers from being cheap. Nothing deletes what they point to but ``lifecycle.del
 
 import uuid
 from collections.abc import Iterable
-from datetime import UTC, datetime
 from typing import Any
 
 from django.conf import settings
@@ -17,6 +16,7 @@ from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Now
 
+from runs.conditions import percentage, readable
 from runs.states import Outcome, RunState, TaskState
 
 W, C, D = TaskState.WAITING, TaskState.COMPUTING, TaskState.DONE
@@ -31,29 +31,16 @@ def task_id(run_id: int, number: int) -> int:
     return run_id * TASKS_OF_A_RUN + number
 
 
-def percentage(name: str) -> Q:
-    """The condition that a column is a percentage."""
-    return Q(**{f"{name}__gte": 0, f"{name}__lte": 100})
-
-
-EARLIEST, LATEST = datetime(2, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC)
-"""Moments from the one and before the other can be read back, in whatever time zone.
-
-PostgreSQL keeps years before 1 and after 9999, too; Python knows none of them.
-"""
-
-
-def readable(name: str) -> Q:
-    """The condition that a column is no moment, or one that can be read back."""
-    return Q(**{f"{name}__isnull": True}) | Q(**{f"{name}__gte": EARLIEST, f"{name}__lt": LATEST})
-
-
 class RunQuerySet(models.QuerySet["Run"]):
     """Named selections of runs."""
 
     def kept(self) -> "RunQuerySet":
         """Runs that are not on their way out (see ``lifecycle.delete_run``)."""
         return self.filter(deleted__isnull=True)
+
+    def locked(self, run: "Run") -> "RunQuerySet":
+        """This run, its row held until the commit: whoever changes it waits, who reads does not."""
+        return self.select_for_update(no_key=True).filter(pk=run.pk)
 
     def visible_to(self, user: Any, group_ids: Iterable[int] | None = None) -> "RunQuerySet":
         """The runs that a user may see, work and change: own ones, their groups', for staff all.

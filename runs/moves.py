@@ -6,7 +6,7 @@ of locks, so two moves never wait for each other in a circle.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from runs import attempts, failures, retries
@@ -54,6 +54,15 @@ def lock(run_id: int, condition: str, *values: object) -> list[Row]:
     Waits for others' locks: what it returns is the newest truth and stays so until the commit.
     """
     return as_rows(fetch(LOCK.replace("<condition>", condition), [run_id, *values]))
+
+
+ANY = "SELECT 1 FROM runs_task WHERE run_id = %s AND <condition> AND state {in_list} LIMIT 1"
+
+
+def any_of(run_id: int, states: Iterable[TaskState], condition: str, *values: object) -> bool:
+    """Whether any task of a run that meets a condition is in one of the states."""
+    bound = [run_id, *values, as_list([int(state) for state in states])]
+    return bool(fetch(ANY.replace("<condition>", condition), bound))
 
 
 def lock_one(id: int) -> list[Row]:

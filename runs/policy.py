@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from runs.conditions import EARLIEST, LATEST
 from runs.errors import InvalidInput
-from runs.models import EARLIEST, LATEST, Run
+from runs.models import Run
 
 BIG = 2_000_000_000
 OUT_OF_REACH = (

@@ -264,7 +264,8 @@ def mean_percent(run: Run, counts: Counts, in_flight: int) -> float:
 
 def state_of(run: Run, counts: Counts) -> str:
     """The run's state as people see it: ``finished`` where nothing is left to do."""
-    if run.state != RunState.CANCELLED and counts.over:
+    waits = run.state == RunState.PAUSED and run.open and not counts.total  # for its first tasks
+    if run.state != RunState.CANCELLED and counts.over and not waits:
         return FINISHED
     return run.state
 
@@ -288,7 +289,8 @@ def with_work_left(runs: RunQuerySet) -> RunQuerySet:
 
 def in_state(runs: RunQuerySet, state: str) -> RunQuerySet:
     """The runs in a state as people see it, ``finished`` included."""
-    over = Q(open_tasks=0) & ~Q(state=RunState.CANCELLED)
+    waits = Q(state=RunState.PAUSED, open=True, num_tasks=0)  # for its first tasks
+    over = Q(open_tasks=0) & ~Q(state=RunState.CANCELLED) & ~waits
     runs = with_open_tasks(runs)
     return runs.filter(over) if state == FINISHED else runs.filter(state=state).exclude(over)
 

@@ -57,15 +57,12 @@ def restart(
     """
     selection = selection or Selection()
     selection.check_numbers(run.num_tasks)
-    if run.expire_at is not None and run.expire_at <= database_now():
-        raise StateConflict(
-            f"The run's time was up at {run.expire_at:%Y-%m-%d %H:%M} UTC, so its tasks would be "
-            "cancelled again at once: change its policy 'expireAt' first."
-        )
+    _check_window(run)
     states = selection.states or (tuple(TaskState) if everything else UNFINISHED)
     reason = f"restarted by {by}" if by else "restarted"
-    reactivate(run)
     before = {state: Numbers(MOST_UNDO_RANGES) for state in UNDOABLE}
+    if run.state == RunState.CANCELLED and not _revive(run, states, selection):
+        return 0
     ended = _ended(run)
     work = list(pieces(run, states, selection))
     count = 0
@@ -79,6 +76,19 @@ def restart(
         details = {"all": everything, "selection": told, "ended": ended}
         _record(run, count, before, details, by=by, why=why)
     return count
+
+
+def _check_window(run: Run) -> None:
+    """Refuse to restart what would be cancelled at once.
+
+    Raises:
+        StateConflict: the run's time is up.
+    """
+    if run.expire_at is not None and run.expire_at <= database_now():
+        raise StateConflict(
+            f"The run's time was up at {run.expire_at:%Y-%m-%d %H:%M} UTC, so its tasks would be "
+            "cancelled again at once: change its policy 'expireAt' first."
+        )
 
 
 def _ended(run: Run) -> str | None:
@@ -106,25 +116,39 @@ def _record(
     events.record(run, "restart", who=by, why=why, tasks=count, details=details)
 
 
-def reactivate(run: Run) -> None:
-    """Let a cancelled run hand out tasks again: whoever restarts its tasks wants them done."""
-    if run.state == RunState.CANCELLED:
-        Run.objects.filter(pk=run.pk, state=RunState.CANCELLED).update(state=RunState.ACTIVE)
-        run.state = RunState.ACTIVE
+def _revive(run: Run, states: tuple[TaskState, ...], selection: Selection) -> bool:
+    """Let a cancelled run hand out tasks again: whoever restarts its tasks wants them done.
+
+    What is not called off yet counts, too. Where the selection has none, the run stays cancelled.
+    """
+    if not selection.states:
+        states = (*states, TaskState.WAITING)
+    some = pieces(run, states, selection)
+    if not any(moves.any_of(run.id, states, one.condition, *one.values) for one in some):
+        return False
+    Run.objects.filter(pk=run.pk, state=RunState.CANCELLED).update(state=RunState.ACTIVE)
+    run.state = RunState.ACTIVE
+    return True
 
 
 # A restart leaves alone what waits at 0 % with nothing to be forgiven, without a lock. A task in
 # backoff has an attempt to forgive, so that a restart lets it wait like all others.
 NOT_FRESH = " AND NOT (state = 0 AND percent = 0 AND attempt = forgiven)"
+# Looked up once for a statement.
+NOT_CANCELLED = " AND (SELECT r.state FROM runs_run AS r WHERE r.id = %s) <> 'cancelled'"
 
 
 @rerun_on_conflict
 def _restart_piece(
     run: Run, piece: Piece, states: tuple[TaskState, ...], everything: bool, why: str
 ) -> list[moves.Row]:
-    """Restart one piece of a run in a transaction of its own; the tasks as they were."""
+    """Restart one piece of a run in a transaction of its own; the tasks as they were.
+
+    None where somebody has cancelled the run meanwhile: they would wait there for good.
+    """
     with transaction.atomic():
-        found = moves.lock(run.id, piece.condition + NOT_FRESH, *piece.values)
+        condition = piece.condition + NOT_FRESH + NOT_CANCELLED
+        found = moves.lock(run.id, condition, *piece.values, run.id)
         rows = [row for row in found if row.state in states]
         # Of a task that is done nothing is left to resume.
         done = [row for row in rows if everything or row.state == TaskState.DONE]

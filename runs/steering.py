@@ -9,12 +9,12 @@ from contextlib import suppress
 from typing import Any
 
 from django.db import transaction
-from django.db.models import F
+from django.db.models import Case, F, When
 from django.db.models.functions import Coalesce, Now
 
 from runs import events, moves, policy, reports, tallies
 from runs.cancels import OPEN_STATES, call_off
-from runs.errors import Conflict, StateConflict
+from runs.errors import Conflict, RunNotFound, StateConflict
 from runs.models import Run, RunEvent
 from runs.pieces import PIECE
 from runs.retrying import rerun_on_conflict
@@ -30,6 +30,9 @@ PIECES = 4
 
 UPLOADING = "its inputs are still being uploaded"
 """Why a new run is paused by its policy until all of it has come; see ``uploads.py``."""
+
+UPLOADED = "uploaded"
+"""The event of the end of an upload."""
 
 
 def pause(*, run: Run, who: str = events.POLICY, why: str = "") -> None:
@@ -61,7 +64,8 @@ def resume(*, run: Run, who: str, why: str = "") -> None:
     Raises:
         StateConflict: it is not paused.
     """
-    _set_state(run, RunState.ACTIVE, {RunState.PAUSED}, "resume", who, why, released=True)
+    released = Case(When(started=None, then=F("released")), default=True)
+    _set_state(run, RunState.ACTIVE, {RunState.PAUSED}, "resume", who, why, released=released)
 
 
 def waits_for_upload(run: Run) -> bool:
@@ -77,11 +81,12 @@ def is_of_upload(event: RunEvent) -> bool:
     return (event.what, event.who, event.why) == ("pause", events.POLICY, UPLOADING)
 
 
-def set_going(*, run: Run, why: str, **fields: Any) -> None:
-    """Hand out the tasks of a new run that was held until it is complete; a canary gate stays.
+def set_going(*, run: Run, who: str, why: str, **fields: Any) -> None:
+    """Hand out the tasks of a run that was held until its upload has ended; a canary gate stays.
 
     Args:
         run: which.
+        who: sets it going.
         why: what it has waited for.
         fields: what changes with it.
 
@@ -89,7 +94,7 @@ def set_going(*, run: Run, why: str, **fields: Any) -> None:
         StateConflict: it is not paused.
     """
     start = {RunState.PAUSED}
-    _set_state(run, RunState.ACTIVE, start, "resume", events.POLICY, why, **fields)
+    _set_state(run, RunState.ACTIVE, start, UPLOADED, who, why, **fields)
 
 
 def _set_state(
@@ -115,7 +120,10 @@ def _set_state(
         if moved:
             events.record(run, what, who=who, why=why)
     if not moved:
-        run.refresh_from_db(fields=["state"])
+        now = Run.objects.kept().filter(pk=run.pk).values_list("state", flat=True).first()
+        if now is None:
+            raise RunNotFound(run.uuid.hex)
+        run.state = now
         raise StateConflict(f"The run is {run.state}, so there is nothing to {what}.")
     run.state = state
 
@@ -185,9 +193,11 @@ def _cancel_some(run: Run, state: TaskState, why: str) -> tuple[int, int]:
         finding only what he has just done does not mean that there is no more.
     """
     with transaction.atomic():
-        found = moves.lock(run.id, moves.SOME, run.id, state, PIECE)
-        if not Run.objects.filter(pk=run.pk, state=RunState.CANCELLED).exists():
+        # Held before its tasks are looked at: who revives the run finds them cancelled, or sees to
+        # it that they are not.
+        if not Run.objects.locked(run).filter(state=RunState.CANCELLED):
             return 0, 0
+        found = moves.lock(run.id, moves.SOME, run.id, state, PIECE)
         return len(found), call_off(run, found, OPEN_STATES, why)
 
 
@@ -217,7 +227,9 @@ def change_policy(
     if "canary_tasks" in kept:
         kept["released"] = kept["canary_tasks"] is None
     with transaction.atomic():
-        before = Run.objects.filter(pk=run.pk).values(*kept).get() if kept else {}
+        before = Run.objects.filter(pk=run.pk).values(*kept).first() if kept else {}
+        if before is None:
+            raise RunNotFound(run.uuid.hex)
         changed = {name: value for name, value in kept.items() if before[name] != value}
         if changed:
             _write_policy(run, changed, seen or {})
@@ -255,6 +267,8 @@ def enforce_policy(run: Run, *, failed: bool) -> None:
 
 def _judge_canaries(run: Run) -> None:
     """Release the rest when enough canaries are done; hold it when they have ended and are not."""
+    if run.open and run.num_tasks < (run.canary_tasks or 0):
+        return  # some of them are still to come
     canaries = min(run.canary_tasks or 0, run.num_tasks)
     counts = tallies.read(run.id)
     needed = run.canary_percent * canaries / 100

@@ -104,7 +104,7 @@ def show_turns(get_response: Handler) -> Handler:
     def respond(request: HttpRequest) -> HttpResponse:
         response = get_response(request)
         page = response.headers.get("Content-Type", "").startswith("text/html")
-        if page and not response.streaming and TURNED.search(response.content):
+        if page and TURNED.search(response.content):
             response.content = PARTS.sub(lambda found: found[1] or SHOWN, response.content)
         return response
 

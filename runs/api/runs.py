@@ -9,7 +9,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.verdicts import group_ids
-from runs import lifecycle, reports, restarts, tallies
+from runs import lifecycle, reports, restarts, tallies, uploads
 from runs.api import paging, policies
 from runs.api.base import FarmViewSet, no_content
 from runs.api.errors import in_words
@@ -56,14 +56,21 @@ class RunViewSet(FarmViewSet):
         ],
     )
     def create(self, request: Request) -> Response:
-        """Create a run of `numTasks` waiting tasks, numbered from 0; it belongs to the caller."""
+        """Create a run of `numTasks` waiting tasks, numbered from 0; it belongs to the caller.
+
+        One of very many inputs is created as `uploading`, with 0 tasks; then they are added, as
+        many in a call as may be, and `uploaded` says that all have come.
+        """
         body = RunInput(data=request.data)
         body.is_valid(raise_exception=True)
         given = dict(body.validated_data)
         num_tasks = given.pop("numTasks")
         given["group"] = group_named(given.get("group"))
         options = policies.split(given)
-        run = lifecycle.create_run(owner=request.user, num_tasks=num_tasks, **given, **options)
+        if given.pop("uploading", False):
+            run = uploads.begin(owner=request.user, **given, **options)
+        else:
+            run = lifecycle.create_run(owner=request.user, num_tasks=num_tasks, **given, **options)
         return Response(show_run(run, Counts(waiting=num_tasks)), status=201)
 
     @extend_schema(

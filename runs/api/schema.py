@@ -20,6 +20,7 @@ ERRORS = {
     "503": "The database is away. Nothing was changed; ask again after `Retry-After` seconds.",
 }
 WITH_BODY = {"409", "413", "415"}
+NO_BODY_BUT_CONFLICT = ("undo_event", "take_back_upload")
 
 RESTART_ALL = OpenApiParameter(
     "all", OpenApiTypes.STR, enum=["True", "False", "true", "false"], default="False",
@@ -111,7 +112,7 @@ def add_errors(call: dict[str, Any]) -> None:
     shape = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
     with_body = "requestBody" in call
     for status, meaning in ERRORS.items():
-        conflict = status == "409" and call["operationId"] == "undo_event"
+        conflict = status == "409" and call["operationId"] in NO_BODY_BUT_CONFLICT
         if with_body or conflict or status not in WITH_BODY:
             call["responses"].setdefault(status, {"description": meaning, "content": shape})
     if with_body:
@@ -127,7 +128,7 @@ def tighten(shapes: dict[str, Any]) -> None:
             one.update(additionalProperties=False, minProperties=1)
 
 
-BODY_OPTIONAL = ("restart_run", "pause_run", "resume_run", "cancel_run")
+BODY_OPTIONAL = ("restart_run", "pause_run", "resume_run", "cancel_run", "end_upload")
 """Calls that mean something without a body, too."""
 
 ERROR_SCHEMA = {

@@ -6,8 +6,10 @@ from django.conf import settings
 from drf_spectacular.utils import extend_schema_serializer
 from rest_framework import serializers
 
+from runs import uploads
 from runs.api.fields import (
     LabelsField,
+    StrictBooleanField,
     StrictCharField,
     StrictChoiceField,
     StrictFloatField,
@@ -42,6 +44,21 @@ class RunInput(PolicyInput):
         required=False, max_length=150,
         help_text="Name of a group of yours whose members may see, work and change the run, too.",
     )  # fmt: skip
+    uploading = StrictBooleanField(
+        required=False,
+        help_text="Its tasks are to come, as `inputs` say: none is handed out before `uploaded` is "
+        "called, and the run is open until then. `numTasks` is 0.",
+    )
+
+    def validate(self, attrs: Any) -> Any:
+        """Refuse what contradicts that the tasks are to come."""
+        if attrs.get("uploading") and attrs["numTasks"]:
+            reason = "Must be 0 where the tasks are to come."
+            raise serializers.ValidationError({"numTasks": [reason]})
+        if attrs.get("uploading") and attrs.get("open"):
+            reason = "A run whose tasks are to come is closed when they have; open it then."
+            raise serializers.ValidationError({"open": [reason]})
+        return attrs
 
 
 class RunOutput(serializers.Serializer[Any]):
@@ -74,6 +91,9 @@ class RunDetail(RunOutput):
     numFailed = serializers.IntegerField()
     numCancelled = serializers.IntegerField()
     updated = serializers.DateTimeField(help_text="When a task last changed its state.")
+    uploading = serializers.BooleanField(
+        help_text="Whether inputs are still to come, or never came: nobody has said `uploaded`."
+    )
 
 
 class RunNumber(serializers.Serializer[Any]):
@@ -222,6 +242,7 @@ def show_run_detail(run: Run, progress: Progress) -> dict[str, Any]:
         **show_run(run, progress.counts),
         **show_counts(progress),
         "updated": progress.last_movement or run.created,
+        "uploading": uploads.is_incomplete(run),
     }
 
 

@@ -98,7 +98,9 @@ class GroupOutput(serializers.Serializer[Any]):
     count = serializers.IntegerField()
     first = serializers.CharField()
     last = serializers.CharField()
-    essence = serializers.CharField(help_text="The error without numbers, paths and values.")
+    essence = serializers.CharField(
+        help_text="The error without paths, values, numbers; an exit code stays."
+    )
     task = serializers.IntegerField(help_text="One of them.")
     error = serializers.CharField(allow_null=True, help_text="Its error in full.")
     hosts = serializers.DictField(child=serializers.IntegerField(), help_text="Host → how many.")

@@ -9,7 +9,7 @@ from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from runs import appending, events, explain, reports, restarts, steering
+from runs import appending, events, explain, reports, restarts, steering, uploads
 from runs.api import paging, policies
 from runs.api.base import FarmViewSet, body_lines, is_ndjson, no_content
 from runs.api.schema import EVENT, RUN, TASK
@@ -163,6 +163,33 @@ class SteeringViewSet(FarmViewSet):
             first=body.validated_data.get("first"),
         )
         return Response({"first": first, "tasks": added}, status=201)
+
+    @extend_schema(
+        tags=["steering"], operation_id="end_upload", summary="Say that all tasks have come",
+        parameters=[RUN], request=ReasonInput, responses={204: None},
+        examples=[
+            OpenApiExample(
+                "Not all of them", value={"reason": "the rest is of no use"}, request_only=True
+            )
+        ],
+    )  # fmt: skip
+    def uploaded(self, request: Request, uuid: str) -> HttpResponse:
+        """Close a run that was created as `uploading`, and hand out its tasks.
+
+        A `reason` tells that not all have come, and why those that have will do. Said again it
+        changes nothing. Who has resumed or paused the run meanwhile has the last word on that.
+        """
+        uploads.end(**order_of(request, uuid))
+        return no_content()
+
+    @extend_schema(
+        tags=["steering"], operation_id="take_back_upload", summary="Give an upload up",
+        parameters=[RUN], responses={204: None},
+    )  # fmt: skip
+    def take_back(self, request: Request, uuid: str) -> HttpResponse:
+        """Delete a run that was created as `uploading`, while nobody else has taken it in hand."""
+        uploads.take_back(run=reports.find_run(request.user, uuid))
+        return no_content()
 
     @extend_schema(
         tags=["results"], operation_id="explain_task", summary="Why does a task not move?",

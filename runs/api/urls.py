@@ -22,6 +22,7 @@ class TasksViewSet(TaskViewSet, SteeringViewSet):
 
 
 all_tasks = TasksViewSet.as_view({"get": "list", "post": "append"})
+uploaded = SteeringViewSet.as_view({"post": "uploaded", "delete": "take_back"})
 policy = SteeringViewSet.as_view({"get": "policy", "patch": "change_policy"})
 
 
@@ -53,6 +54,7 @@ urlpatterns = [
     steer("pause"),
     steer("resume"),
     steer("cancel"),
+    path("runs/<str:uuid>/uploaded", uploaded, name="api-uploaded"),
     steer("events", method="get"),
     path("runs/<str:uuid>/policy", policy, name="api-policy"),
     re_path(

@@ -24,7 +24,7 @@ PER_PAGE = 50
 ICONS = {
     "pause": "paused", "resume": "active", "cancel": "cancelled", "expire": "timeout",
     "cancel-tasks": "cancelled", "restart": "restart", "undo": "undo", "policy": "policy",
-    "append": "plus", "release": "active",
+    "append": "plus", "release": "active", "uploaded": "active",
 }  # fmt: skip
 VERBS = {
     "pause": "paused the run",
@@ -36,6 +36,7 @@ VERBS = {
     "undo": "took a restart of {tasks} back",
     "policy": "changed the policy",
     "append": "added {tasks}",
+    "uploaded": "ended the upload",
     "release": "released all tasks after the canaries",
 }
 NOTHING_UNDONE = (
@@ -108,10 +109,9 @@ def note(row: dict[str, Any]) -> str:
     return ", ".join((["from 0"] if row["details__all"] else []) + parts)
 
 
-def plain(value: Any) -> str:
-    """The value of an option as people say it."""
-    words = {True: "yes", False: "no", None: "none"}
-    return words[value] if value is None or isinstance(value, bool) else str(value)
+def plain(kept: str) -> str:
+    """The value of an option as people say it, from what its event keeps of it."""
+    return {"True": "yes", "False": "no", "None": "none"}.get(kept, kept)
 
 
 def selection_words(kept: dict[str, Any]) -> list[str]:

@@ -13,8 +13,9 @@ from runs.errors import InvalidInput
 
 JSON_ENDINGS = (".ndjson", ".jsonl")
 LONGEST = inputs.MOST
-csv.field_size_limit(LONGEST)
 """Characters of one line, or of one row of a CSV; a longer one is no input that the farm keeps."""
+
+csv.field_size_limit(LONGEST)  # of the whole process, where nothing else reads any
 
 
 def lines_of(file: Any, name: str) -> Iterator[bytes]:

@@ -9,6 +9,7 @@ from django.http import Http404, HttpRequest, HttpResponseBase
 from django.shortcuts import redirect
 from django.views.decorators.http import require_http_methods
 
+from runs import uploads
 from runs.errors import Conflict, InvalidInput, NotFound
 from runs.models import Run
 from runs.pages.actions import CANCEL, DELETE, PAUSE, RESTART, RESUME, Action, Order
@@ -92,6 +93,8 @@ def act_on_many(request: HttpRequest, name: str) -> HttpResponseBase:
         fitting = [(shown, count) for shown, count in rows if plan.fits(shown, count)]
         total = tasks(sum(count for _, count in rows))
         context = {"plan": plan, "rows": rows, "runs": len(fitting), "touched": total}
+        if plan.action is RESUME:
+            context["incomplete"] = uploads.incomplete(shown.run for shown, _ in fitting)
         return page(request, "runs/confirm_many.html", context)
     why = request.POST.get("why", "").replace("\x00", "").strip()[:1000]
     by = request.user.get_username()

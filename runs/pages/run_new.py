@@ -8,12 +8,13 @@ from django.contrib import messages
 from django.contrib.auth.models import Group
 from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import redirect
+from django.views.decorators.http import require_POST
 
 from runs import lifecycle, uploads
 from runs.errors import Conflict, InvalidInput
 from runs.models import Run
 from runs.pages.input_files import lines_of
-from runs.pages.page import farm_page, page
+from runs.pages.page import farm_page, page, run_of
 from runs.pages.run_policy import PolicyFields
 from runs.policy import BY_FIELD, OPTIONS
 from runs.wording import tasks
@@ -114,7 +115,8 @@ def create_from(form: RunForm, owner: Any) -> Run | None:
     try:
         if file:
             lines = lines_of(file, file.name)
-            return uploads.create_run(owner=owner, lines=lines, **described)
+            name = owner.get_username()
+            return uploads.create_run(owner=owner, who=name, lines=lines, **described)
         return lifecycle.create_run(owner=owner, num_tasks=given["num_tasks"] or 0, **described)
     except InvalidInput as refusal:
         if file and "numTasks" in refusal.fields:
@@ -124,3 +126,16 @@ def create_from(form: RunForm, owner: Any) -> Run | None:
     except Conflict as refusal:
         form.add_error("inputs", refusal.detail)
     return None
+
+
+@farm_page
+@require_POST
+def end_upload(request: HttpRequest, uuid: str) -> HttpResponseBase:
+    """Make do with the inputs that have come of an upload that was cut short."""
+    run = run_of(request, uuid)
+    try:
+        uploads.end(run=run, who=request.user.get_username(), why=uploads.WITHOUT)
+        messages.success(request, f"Closed: it has {tasks(run.num_tasks)}, and takes no more.")
+    except Conflict as refusal:
+        messages.error(request, refusal.detail)
+    return redirect("run", uuid=run.uuid.hex)

@@ -9,7 +9,7 @@ from runs.pages.history import show_history, undo
 from runs.pages.many import act_on_many
 from runs.pages.run import show_run
 from runs.pages.run_list import list_runs
-from runs.pages.run_new import create_run
+from runs.pages.run_new import create_run, end_upload
 from runs.pages.run_policy import change_policy
 from runs.pages.task import show_task
 from runs.pages.task_list import list_tasks
@@ -26,6 +26,7 @@ urlpatterns: list[URLPattern] = [
         path(f"<str:uuid>/{action.name}", act, {"action": action}, name=f"run-{action.name}")
         for action in ACTIONS
     ),
+    path("<str:uuid>/uploaded", end_upload, name="run-uploaded"),
     path("<str:uuid>/policy", change_policy, name="run-policy"),
     path("<str:uuid>/map", show_map, name="run-map"),
     path("<str:uuid>/map/cells", cells, name="run-map-cells"),

@@ -130,7 +130,6 @@ function used() {
   if (wasIdle) plan();
 }
 
-check();
 addEventListener("pageshow", check);
 for (const kind of ["visibilitychange", "live:shown"]) document.addEventListener(kind, check);
 if (regions().length) {

@@ -15,7 +15,7 @@ from runs.filters import RunFilter
 NOT_DESCRIBED = {"api-schema", "api-docs"}
 Call = tuple[str, str]
 TAGS = ("run", "runs", "task", "token", "worker", "steering", "results")
-BODY_OPTIONAL = ("restart_run", "pause_run", "resume_run", "cancel_run")
+BODY_OPTIONAL = ("restart_run", "pause_run", "resume_run", "cancel_run", "end_upload")
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +50,7 @@ def routed() -> set[Call]:
 
 def test_every_address_is_described_and_nothing_else(calls: dict[Call, Any]) -> None:
     assert set(calls) == routed()
-    assert len(calls) == 26
+    assert len(calls) == 28
 
 
 def test_every_call_says_what_it_is_for(calls: dict[Call, Any]) -> None:
@@ -91,7 +91,7 @@ def test_every_refusal_is_described_with_its_shape(calls: dict[Call, Any]) -> No
         expected = {"400", "401", "404", "406", "429", "503"}
         if "requestBody" in call:
             expected |= {"409", "413", "415"}
-        if call["operationId"] == "undo_event":
+        if call["operationId"] in ("undo_event", "take_back_upload"):
             expected |= {"409"}
         refusals = {status for status in call["responses"] if status >= "400"}
         assert refusals == expected, name
@@ -109,6 +109,8 @@ def test_every_success_is_described(calls: dict[Call, Any]) -> None:
         ("post", "/api/runs/{uuid}/restart"): {"200", "204"},
         ("post", "/api/runs/{uuid}/pause"): {"204"}, ("post", "/api/runs/{uuid}/resume"): {"204"},
         ("post", "/api/runs/{uuid}/cancel"): {"200"},
+        ("post", "/api/runs/{uuid}/uploaded"): {"204"},
+        ("delete", "/api/runs/{uuid}/uploaded"): {"204"},
         ("get", "/api/runs/{uuid}/policy"): {"200"}, ("patch", "/api/runs/{uuid}/policy"): {"200"},
         ("get", "/api/runs/{uuid}/events"): {"200"},
         ("post", "/api/runs/{uuid}/events/{event}/undo"): {"200"},

@@ -126,6 +126,7 @@ def test_restart_of_what_was_not_heard_of_for_long(run: Run) -> None:
         (["--tasks", "0-99"], "no task 99: the run has 20 tasks, 0-19"),
         (["--state", "asleep"], "invalid choice"),
         (["--error", "KeyError"], "invalid int"),
+        (["--error", "7"], f"No failed task of tiles has the error 7: there are {KEY_ERROR}, "),
         (["--older-than", "2"], "no span of time"),
         (["--older-than", "-2h"], "expected one argument|no span of time"),
     ],

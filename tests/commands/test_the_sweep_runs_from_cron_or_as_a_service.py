@@ -2,15 +2,17 @@
 
 import io
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
-from django.db import OperationalError
+from django.db import InterfaceError, InternalError, OperationalError
 from django.db.models.functions import Now
 
-from runs import queue, sweep, tallies
-from runs.models import Run, SweepLock, Worker
+from runs import queue, steering, sweep, tallies
+from runs.models import Run, SweepLock, Task, Worker
+from runs.states import RunState
 from tests import factories
 from tests.commands.shell import manage
 
@@ -50,6 +52,80 @@ def test_what_cannot_be_done_is_told_after_the_rest(
         call_command("sweep", stdout=out)
     assert out.getvalue().startswith("1 workers lost with 3 tasks, ")
     assert "ZeroDivisionError" in caplog.text
+
+
+def test_a_service_tells_what_cannot_be_done_and_goes_on(
+    alice: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slept: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        if len(slept) == 2:
+            raise KeyboardInterrupt
+        lose(factories.run(alice, 9), 3)
+
+    monkeypatch.setattr("time.sleep", sleep)
+    monkeypatch.setattr(sweep, "wake", lambda: 1 // 0)
+    out, err = io.StringIO(), io.StringIO()
+    call_command("sweep", "--every", "7", stdout=out, stderr=err)
+    assert err.getvalue().count("1 could not be done and were passed over") == 2
+    assert "1 workers lost with 3 tasks, " in out.getvalue()
+
+
+def bring_about(what: str, run: Run) -> None:
+    """Make something of a run the next sweep's business."""
+    if what == "give_up":
+        lose(run, 1)
+    elif what == "end_overdue":
+        queue.claim(run=run, worker=factories.worker(run.owner), want=1)
+        Task.objects.filter(run=run, number=0).update(started=Now() - timedelta(hours=1))
+    elif what == "expire":
+        Run.objects.filter(pk=run.pk).update(expire_at=Now() - timedelta(hours=1))
+    else:
+        Run.objects.filter(pk=run.pk).update(state=RunState.CANCELLED, unfinished=True)
+
+
+@pytest.mark.parametrize(
+    ("where", "what", "done"),
+    [(sweep, "give_up", (1, 1, 0, 0, 0)), (sweep, "end_overdue", (0, 0, 1, 0, 0)),
+     (steering, "expire", (0, 0, 0, 1, 0)), (steering, "go_on_cancelling", (0, 0, 0, 0, 3))],
+)  # fmt: skip
+def test_one_that_cannot_be_done_keeps_no_other_like_it_from_the_sweep(
+    alice: User, monkeypatch: pytest.MonkeyPatch, where: Any, what: str, done: tuple[int, ...]
+) -> None:
+    runs = [factories.run(alice, 3, task_timeout=60) for _ in range(2)]
+    for run in runs:
+        bring_about(what, run)
+    real, first = getattr(where, what), iter([True])
+
+    def fail_once(*wish: Any) -> Any:
+        if next(first, False):
+            raise ValueError("what nobody can read")
+        return real(*wish)
+
+    monkeypatch.setattr(where, what, fail_once)
+    for failed in (1, 0):
+        swept = sweep.sweep()
+        told = swept.lost_workers, swept.lost_tasks, swept.overdue, swept.expired, swept.cancelled
+        assert (told, swept.failed) == (done, failed)
+    for run in runs:
+        factories.check_books(run)
+
+
+@pytest.mark.parametrize("error", [OperationalError, InterfaceError, InternalError])
+@pytest.mark.parametrize("what", ["give_up", "wake"])
+def test_a_database_that_goes_away_ends_the_sweep(
+    alice: User, monkeypatch: pytest.MonkeyPatch, what: str, error: type[Exception]
+) -> None:
+    lose(factories.run(alice, 9), 3)
+
+    def fail(*_: Any) -> None:
+        raise error("gone")
+
+    monkeypatch.setattr(sweep, what, fail)
+    with pytest.raises(error, match="gone"):
+        sweep.sweep()
 
 
 def test_again_and_again_until_interrupted_even_if_the_database_is_away_for_a_while(

@@ -13,9 +13,10 @@ from django.contrib.auth.models import User
 from django.db.models.functions import Now
 from rest_framework.test import APIClient
 
-from runs import failures, inputs, queue, restarts, tallies
+from runs import failures, inputs, pieces, queue, restarts, steering, tallies
 from runs.attempts import essence, fingerprint
 from runs.models import Run, RunEvent, TaskInput, Worker
+from runs.selection import Selection
 from runs.states import Outcome, TaskState
 from tests import factories
 
@@ -174,6 +175,17 @@ def test_the_same_error_has_the_same_fingerprint(one: str, other: str) -> None:
     assert essence(None) == "no message"
 
 
+def test_exit_codes_tell_errors_apart_and_other_numbers_do_not() -> None:
+    assert [essence(f"$ model 7\nexit code {code}") for code in (3, 13, -9)] == [
+        "exit code 3", "exit code 13", "exit code -9"
+    ]  # fmt: skip
+    assert fingerprint("exit code 3") != fingerprint("exit code 4")
+    assert essence("worker 1234 died (exit code 137) after 15.5 s") == (
+        "worker # died (exit code 137) after # s"
+    )
+    assert essence("at 0x7f12: line 12: exit status 3") == "at #: line #: exit status #"
+
+
 def test_attempts_are_listed_with_their_ends(alice: User, api: APIClient, exchange: Call) -> None:
     run = finish_some(alice, exchange)
     listed = api.get(f"/api/runs/{run.uuid.hex}/attempts?limit=5").json()["data"]
@@ -235,6 +247,53 @@ def test_numbers_beyond_the_end_of_a_run_are_refused_with_its_size(
     refused = call({"tasks": "0-1,20"}).json()
     assert refused["errors"]["tasks"] == ["There is no task 20: the run has 20 tasks, 0-19."]
     assert call({"tasks": "0-19"}).json() == {"tasks": 3}
+
+
+def test_a_selection_without_tasks_does_not_revive_a_cancelled_run(
+    alice: User, api: APIClient, exchange: Call
+) -> None:
+    run = finish_some(alice, exchange)
+    steering.cancel_by_policy(run, why="too much fails", pieces=0)  # the sweep is to call off more
+    call = partial(api.post, f"/api/runs/{run.uuid.hex}/restart", format="json")
+    assert call({"host": "nowhere"}).json() == {"tasks": 0}
+    run.refresh_from_db()
+    assert run.state == "cancelled"
+    assert call({"status": ["failed"]}).json() == {"tasks": 3}
+    run.refresh_from_db()
+    assert run.state == "active"
+    factories.check_books(run)
+
+
+def test_what_is_not_called_off_yet_is_kept_by_a_restart(
+    alice: User, api: APIClient, exchange: Call
+) -> None:
+    run = finish_some(alice, exchange)
+    steering.cancel_by_policy(run, why="too much fails", pieces=0)  # the sweep is to call off more
+    waiting = run.tasks.filter(state=TaskState.WAITING).values_list("number", flat=True)
+    body = {"tasks": f"{waiting[0]}-{waiting[0]}"}
+    answer = api.post(f"/api/runs/{run.uuid.hex}/restart", body, format="json")
+    assert answer.json() == {"tasks": 0}, "it waits already"
+    run.refresh_from_db()
+    assert run.state == "active"
+
+
+def test_a_restart_ends_where_somebody_cancels_the_run(
+    alice: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pieces, "PIECE", 2)
+    run = factories.advance(factories.run(alice, 9), factories.worker(alice), failed=6)
+
+    def halfway(some: Any, *, total: int) -> Any:
+        for number, piece in enumerate(some):
+            if number == 1:
+                steering.cancel(run=Run.objects.get(pk=run.pk), who="bob")
+            yield piece
+
+    restarts.restart(run=run, selection=Selection(numbers=((0, 8),)), by="alice", watch=halfway)
+    run.refresh_from_db()
+    assert run.state == "cancelled"
+    assert not run.tasks.filter(state=TaskState.WAITING).exists()
+    factories.check_books(run)
 
 
 def test_a_restart_can_be_undone_where_nothing_has_moved(

@@ -12,7 +12,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 from rest_framework.test import APIClient
 
-from runs import explain, lifecycle, models, queue, reports, restarts, steering, sweep, tallies
+from runs import conditions, explain, lifecycle, queue, reports, restarts, steering, sweep, tallies
 from runs.errors import InvalidInput, StateConflict
 from runs.models import Run, SweepLock, Task, Worker
 from runs.states import Outcome, RunState, TaskState
@@ -305,7 +305,7 @@ def test_operations_refuse_what_the_api_would(alice: User) -> None:
         lifecycle.create_run(owner=alice, num_tasks=1, error_attempts=0)
     run = factories.run(alice, 1)
     with pytest.raises(InvalidInput, match="expireAt: Must lie in the years 2 to 9998"):
-        steering.change_policy(run=run, who="alice", expire_at=models.LATEST)
+        steering.change_policy(run=run, who="alice", expire_at=conditions.LATEST)
     with pytest.raises(InvalidInput, match="no policy option"):
         steering.change_policy(run=run, who="alice", owner=3)
     with pytest.raises(StateConflict, match="nothing to resume"):
@@ -326,7 +326,7 @@ def test_two_sweepers_at_once_requeue_once(alice: User, worker: Worker, exchange
 
 
 @pytest.mark.parametrize("field", ["start_after", "expire_at"])
-@pytest.mark.parametrize("moment", [models.EARLIEST - timedelta(seconds=1), models.LATEST])
+@pytest.mark.parametrize("moment", [conditions.EARLIEST - timedelta(seconds=1), conditions.LATEST])
 def test_the_database_keeps_no_window_that_could_not_be_read_back(
     alice: User, field: str, moment: datetime
 ) -> None:

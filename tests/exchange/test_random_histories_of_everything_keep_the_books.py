@@ -433,7 +433,7 @@ class WholeFarm(RuleBasedStateMachine):
         allowed = run.state == "paused"
         self.expect(None if allowed else StateConflict, run, steering.resume, who="alice")
         if allowed:
-            run.state, run.released = "active", True
+            run.state, run.released = "active", run.released or run.started
 
     @rule(which=EITHER)
     def cancel(self, which: int) -> None:
@@ -478,8 +478,14 @@ class WholeFarm(RuleBasedStateMachine):
         )
         if beyond:
             return
-        run.state = "active" if run.state == "cancelled" else run.state
         meant = chosen or (tuple(TaskState) if everything else (C, F, X))
+        among = [
+            task
+            for number, task in enumerate(run.tasks)
+            if not span or min(span) <= number <= max(span)
+        ]
+        wanted = any(task.state in (chosen or (*meant, W)) for task in among)
+        run.state = "active" if run.state == "cancelled" and wanted else run.state
         moved = {
             number: task.state
             for number, task in enumerate(run.tasks)

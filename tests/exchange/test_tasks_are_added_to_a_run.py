@@ -90,6 +90,15 @@ def test_of_several_who_add_the_same_one_does_however_late_the_others_come(
     factories.check_books(Run.objects.get(pk=run.pk))
 
 
+@pytest.mark.parametrize("first", [-1, 2_000_000_001, "0", True, 0.5])
+def test_a_first_number_that_no_task_can_have_is_refused(
+    alice: User, api: APIClient, first: object
+) -> None:
+    run = factories.run(alice, 0, open=True)
+    assert api.post(address(run), {"numTasks": 1, "first": first}, format="json").status_code == 400
+    assert Run.objects.get(pk=run.pk).num_tasks == 0
+
+
 def test_a_key_is_found_by_index(alice: User, api: APIClient) -> None:
     run = factories.run(alice, 1, open=True)
     with connection.cursor() as cursor, CaptureQueriesContext(connection) as context:

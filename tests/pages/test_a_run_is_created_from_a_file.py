@@ -9,7 +9,7 @@ import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import connection
 
-from runs import appending, explain, queue, steering
+from runs import appending, explain, lifecycle, queue, steering, uploads
 from runs.errors import InvalidInput
 from runs.models import Run, RunEvent, Task, TaskInput
 from runs.pages import run_new
@@ -87,6 +87,17 @@ def test_a_file_that_makes_no_sense_leaves_nothing(
     assert not TaskInput.objects.exists()
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "number"),
+    [("tiles.ndjson", (b'"' + b"x" * (LONGEST - 2) + b'"\r\n') * 2, 2),
+     ("tiles.txt", (b"x" * (LONGEST - 2) + b"\n") * 2, 2),
+     ("tiles.csv", b"tile\n" + (b"x" * 200_000 + b"\n") * 3, 3)],
+)  # fmt: skip
+def test_inputs_as_long_as_an_input_may_be_are_taken(alice, visit, answer, name, content, number):
+    assert upload(answer, visit(alice), name, content).status_code == 302
+    assert Run.objects.get().num_tasks == number
+
+
 def test_a_number_and_a_file_are_too_much(alice, visit, answer):
     response = upload(answer, visit(alice), "tiles.txt", b"a\n", num_tasks="3")
     assert "not both" in text_of(response)
@@ -106,6 +117,23 @@ def test_the_policy_is_taken_and_what_is_left_empty_has_its_default(alice, visit
 def test_a_policy_out_of_range_is_refused_at_its_field(alice, visit, answer):
     response = answer(visit(alice), "/runs/new", num_tasks="3", error_attempts="0")
     assert 'id="id_error_attempts_error"' in text_of(response)
+    assert not Run.objects.exists()
+
+
+def test_what_is_wrong_beside_a_file_is_said_at_its_own_field(alice, visit, answer):
+    wish = {"expire_at": "9999-01-01T00:00:00Z"}
+    page = text_of(upload(answer, visit(alice), "tiles.txt", b"a\n", **wish))
+    assert 'id="id_expire_at_error"' in page
+    assert 'id="id_inputs_error"' not in page
+
+
+def test_a_file_of_more_tasks_than_a_run_may_have_is_refused_at_the_file(
+    alice, visit, answer, settings
+):
+    settings.TASKFARM_MAX_TASKS = 2
+    page = text_of(upload(answer, visit(alice), "tiles.txt", b"a\nb\nc\n"))
+    assert 'id="id_inputs_error"' in page
+    assert 'id="id_num_tasks_error"' not in page
     assert not Run.objects.exists()
 
 
@@ -141,10 +169,10 @@ def halfway(monkeypatch):
     """Does something when the farm has 4 of the inputs of an upload and wants the next."""
     monkeypatch.setattr(appending, "CHUNK", 2)
 
-    def arrange(do):
+    def arrange(do, has=4):
         def lines(file, name):
             for number, line in enumerate(lines_of(file, name)):
-                if number == 5:  # one more is looked at before the run is begun
+                if number == has + 1:  # one more is looked at before the run is begun
                     do(Run.objects.get())
                 yield line
 
@@ -160,7 +188,7 @@ def history(run):
 
 HELD = ("pause", "", "its inputs are still being uploaded")
 ADDED = ("append", "alice", "")
-SET_GOING = ("resume", "", "all inputs have arrived")
+SET_GOING = ("uploaded", "alice", "all inputs have arrived")
 
 
 def test_nothing_is_handed_out_before_all_inputs_have_come(alice, visit, answer, halfway):
@@ -206,6 +234,7 @@ def test_who_resumes_it_halfway_gets_the_rest_all_the_same(alice, visit, answer,
     def resume(run):  # in another window
         path = f"/runs/{run.uuid.hex}/resume"
         assert "it has 4 tasks so far" in text_of(client.get(path))
+        assert "it is resumed" not in text_of(client.get(f"/runs/{run.uuid.hex}/delete"))
         answer(client, path)
         run.refresh_from_db()
         factories.advance(run, worker, done=1, computing=1)
@@ -217,19 +246,48 @@ def test_who_resumes_it_halfway_gets_the_rest_all_the_same(alice, visit, answer,
     assert response.url == f"/runs/{run.uuid.hex}/"
     assert (run.num_tasks, run.state, run.open) == (7, "active", bool(wish))
     assert Task.objects.filter(run=run, state=TaskState.DONE).count() == 1
-    assert history(run)[-1] == ("policy", "alice", "all inputs have arrived")
+    assert history(run)[-1] == ("uploaded", "alice", "all inputs have arrived")
     assert "not complete" not in text_of(client.get(f"/runs/{run.uuid.hex}/"))
     factories.check_books(run)
 
 
-def test_who_wants_it_paused_finds_it_paused_when_all_has_come(alice, visit, answer, halfway):
+@pytest.mark.parametrize("why", ["not yet", HELD[2]])
+def test_who_wants_it_paused_finds_it_paused_when_all_has_come(alice, visit, answer, halfway, why):
     client = visit(alice)
-    halfway(lambda run: answer(client, f"/runs/{run.uuid.hex}/pause", why="not yet"))
+    halfway(lambda run: answer(client, f"/runs/{run.uuid.hex}/pause", why=why))
     upload(answer, visit(alice), "tiles.txt", TILES)
     run = Run.objects.get()
     assert (run.num_tasks, run.state, run.open) == (7, "paused", False)
-    assert ("pause", "alice", "not yet") in history(run)
+    assert ("pause", "alice", why) in history(run)
     assert "not complete" not in text_of(client.get(f"/runs/{run.uuid.hex}/"))
+
+
+def test_a_bad_line_after_many_good_ones_leaves_nothing(alice, visit, answer, halfway):
+    begun = []
+    halfway(begun.append)
+    page = text_of(upload(answer, visit(alice), "tiles.txt", TILES + b"a\x00b\n"))
+    assert begun[0].num_tasks == 4
+    assert "Line 8 has a NUL" in page
+    assert "is kept" not in page
+    assert not Run.objects.exists()
+    assert not TaskInput.objects.exists()
+
+
+@pytest.mark.parametrize("has", [2, 4])
+def test_tasks_of_others_in_between_are_told(alice, visit, answer, halfway, has):
+    """Else the number of a task would not be that of its line."""
+    halfway(lambda run: appending.append(run=run, num_tasks=1), has=has)
+    page = text_of(upload(answer, visit(alice), "tiles.txt", TILES))
+    assert "Somebody else added tasks to the run in the middle" in page
+    assert not Run.objects.exists()
+
+
+def test_who_deletes_it_halfway_ends_the_upload(alice, visit, answer, halfway):
+    halfway(lambda run: lifecycle.delete_run(run=run))
+    assert upload(answer, visit(alice), "tiles.txt", TILES).status_code == 404
+    bad = upload(answer, visit(alice), "tiles.ndjson", b"1\n" * 5 + b"nonsense\n")
+    assert "Line 6 is no JSON" in text_of(bad)
+    assert not Run.objects.exists()
 
 
 def test_a_bad_line_takes_nobodys_work_away(alice, visit, answer, halfway):
@@ -270,6 +328,16 @@ def test_an_upload_that_breaks_halfway_leaves_nothing(alice, visit, answer, half
     assert not TaskInput.objects.exists()
 
 
+def test_an_upload_that_breaks_at_its_beginning_leaves_nothing(alice, visit, answer, monkeypatch):
+    def fail(*_):
+        raise MemoryError
+
+    monkeypatch.setattr(appending, "add", fail)
+    with pytest.raises(MemoryError):
+        upload(answer, visit(alice), "tiles.txt", TILES)
+    assert not Run.objects.exists()
+
+
 UPLOAD = """
 import django, sys
 django.setup()
@@ -277,7 +345,7 @@ from django.contrib.auth.models import User
 from runs import appending, uploads
 appending.CHUNK = 2
 owner = User.objects.get(username="alice")
-uploads.create_run(owner=owner, lines=sys.stdin.buffer, name="tiles")
+uploads.create_run(owner=owner, who="alice", lines=sys.stdin.buffer, name="tiles")
 """
 
 
@@ -310,3 +378,40 @@ def test_what_a_killed_server_leaves_of_an_upload_says_so(alice, visit, answer):
     steering.change_policy(run=run, who="alice", open=False)
     assert "not complete" not in text_of(client.get(f"/runs/{run.uuid.hex}/"))
     factories.check_books(run)
+
+
+def end_upload(client, run):
+    """Press the button; the page that follows."""
+    client.get(f"/runs/{run.uuid.hex}/")
+    token = {"csrfmiddlewaretoken": client.cookies["csrftoken"].value}
+    return text_of(client.post(f"/runs/{run.uuid.hex}/uploaded", token, follow=True))
+
+
+@pytest.mark.parametrize("resumed", [False, True])
+def test_the_page_of_an_incomplete_run_offers_to_make_do_with_what_has_come(
+    alice, visit, answer, resumed
+):
+    run, client = uploads.begin(owner=alice, name="cut short"), visit(alice)
+    list(appending.chunks(run, iter(['"a"', '"b"']), "alice"))
+    needed = text_of(client.get("/runs/"))
+    assert "the upload was cut short" in needed
+    assert "See what to do" in needed
+    if resumed:
+        steering.resume(run=run, who="alice")
+    asked = text_of(client.get(f"/runs/{run.uuid.hex}/"))
+    assert ("Close it</button>" if resumed else "Work on these alone</button>") in asked
+    told = end_upload(client, run)
+    assert "Closed: it has 2 tasks, and takes no more." in told
+    assert "not complete" not in told
+    run.refresh_from_db()
+    assert (run.state, run.open) == ("active", False)
+    assert history(run)[-1][1:] == ("alice", "without the inputs that have not come")
+    factories.check_books(run)
+
+
+def test_a_run_that_was_not_uploaded_has_no_upload_to_end(alice, visit):
+    run = factories.run(alice, 3, open=True)
+    told = end_upload(visit(alice), run)
+    assert "not begun as one whose tasks are to come" in told
+    run.refresh_from_db()
+    assert run.open

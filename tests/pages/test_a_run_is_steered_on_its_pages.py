@@ -5,7 +5,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from runs import policy, steering
+from runs import policy, restarts, steering
 from runs.models import Run, RunEvent, Task
 from runs.states import TaskState
 from tests import factories
@@ -182,6 +182,26 @@ def test_an_undo_of_tasks_that_have_moved_says_that_nothing_was_undone(alice, ru
     assert states(run) == before
 
 
+def test_who_undoes_what_another_is_just_undoing_is_told_so(alice, run, visit, answer, monkeypatch):
+    client, lead = visit(alice), f"/runs/{run.uuid.hex}/"
+    before = states(run)
+    answer(client, lead + "restart?state=failed")
+    event, pieces_of = RunEvent.objects.get(), restarts._pieces_of
+
+    def meanwhile(*wish):  # it is known to be undone by nobody, and no task has been looked for
+        monkeypatch.undo()
+        assert restarts.undo(run=run, event=event, by="bob") == 2
+        return pieces_of(*wish)
+
+    monkeypatch.setattr(restarts, "_pieces_of", meanwhile)
+    token = client.cookies["csrftoken"].value
+    response = client.post(f"{lead}history/{event.pk}/undo", {"csrfmiddlewaretoken": token})
+    assert "somebody else has just undone it" in text_of(client.get(response.url))
+    assert states(run) == before
+    assert [one.who for one in run.events.filter(what="undo")] == ["bob"]
+    factories.check_books(run)
+
+
 def test_somebody_else_undoes_nothing(alice, bob, run, visit, answer):
     answer(visit(alice), f"/runs/{run.uuid.hex}/restart?state=failed")
     path = f"/runs/{run.uuid.hex}/history/{RunEvent.objects.get().pk}/undo"
@@ -241,6 +261,17 @@ def test_a_change_of_the_policy_changes_what_was_changed_alone(alice, run, visit
     page = text_of(client.get(f"/runs/{run.uuid.hex}/history"))
     assert "Tries after errors: 1 → 3" in page
     assert "flaky" in page
+
+
+def test_the_history_says_yes_and_no_and_none_of_options(alice, run, visit):
+    steering.change_policy(run=run, who="alice", open=True, task_timeout=60)
+    steering.change_policy(run=run, who="alice", open=False, task_timeout=None, template="True x")
+    page = text_of(visit(alice).get(f"/runs/{run.uuid.hex}/history"))
+    for change in (
+        "Open: takes more tasks: no → yes", "Open: takes more tasks: yes → no",
+        "Timeout, in seconds: none → 60.0", "Timeout, in seconds: 60.0 → none", " → True x",
+    ):  # fmt: skip
+        assert change in page, change
 
 
 def test_a_form_that_was_shown_long_ago_takes_nobodys_change_back(alice, run, visit, answer):

@@ -37,8 +37,31 @@ def test_logout_is_a_post(alice, visit, answer):
     assert client.get("/runs/").status_code == 200
     client.get("/runs/new")
     token = client.cookies["csrftoken"].value
-    client.post("/account/logout/", {"csrfmiddlewaretoken": token})
+    response = client.post("/account/logout/", {"csrfmiddlewaretoken": token})
+    assert '"cache"' in response.headers["Clear-Site-Data"], "Back is to show nothing"
     assert client.get("/runs/").status_code == 302
+
+
+@pytest.mark.parametrize("secure", [False, True])
+def test_a_cookie_tells_a_pages_script_who_is_logged_in_when_that_changes(
+    alice, visit, answer, settings, secure
+):
+    settings.SESSION_COOKIE_SECURE = secure
+    client = visit(alice)
+    page = client.get("/runs/", secure=secure)
+    told = page.cookies["whose"]
+    assert f'data-whose="{alice.pk}"' in page.content.decode()
+    assert (told.value, told["path"], told["samesite"]) == (str(alice.pk), "/", "Lax")
+    assert (bool(told["secure"]), bool(told["httponly"])) == (secure, False)
+    assert told["max-age"] == settings.SESSION_COOKIE_AGE
+    assert "whose" not in client.get("/runs/", secure=secure).cookies
+    client.cookies["whose"] = "9"
+    assert client.get("/runs/", secure=secure).cookies["whose"].value == str(alice.pk)
+    del client.cookies["sessionid"]
+    assert "whose" not in client.get("/runs/", secure=secure).cookies  # leads to the login
+    assert client.get("/account/login/", secure=secure).cookies["whose"].value == ""
+    assert "whose" not in Client().get("/account/login/").cookies
+    assert "whose" not in client.get("/api/runs", secure=secure).cookies
 
 
 def test_the_password_is_changed_and_the_session_goes_on(alice, visit, answer):

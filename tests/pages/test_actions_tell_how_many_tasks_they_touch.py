@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from runs import queue
+from runs import attempts, queue, restarts
 from runs.models import Attempt, Run, RunEvent, Task
 from runs.states import Outcome, TaskState
 from tests import factories
@@ -61,6 +61,9 @@ def test_no_name_turns_the_question_of_a_deletion(alice, visit, answer):
         words = re.sub("<[^>]*>", "", client.get(path).content.decode())
         assert "report \ufffd\ufffd2026" in words, path
         assert not re.search("[\u202a-\u202e\u2066-\u2069]", words), path
+    # Scripts get what was sent.
+    told = factories.caller(alice).get(f"/api/runs/{run.uuid.hex}")
+    assert TURNED in told.content.decode()
     # A field keeps what it has: it may be sent again.
     policy = client.get(lead + "policy").content.decode()
     assert "report \ufffd\ufffd2026</h1>" in policy
@@ -93,7 +96,9 @@ def test_one_task_is_restarted_from_its_page(alice, run, visit, answer, number, 
     link = f"{lead}restart?tasks={number}&amp;state={state}"
     assert link in text_of(client.get(f"{lead}tasks/{number}"))
     response = answer(client, link.replace("&amp;", "&"))
-    assert "Restarted 1 task." in text_of(client.get(response.url))
+    landed = text_of(client.get(response.url))
+    assert "Restarted 1 task." in landed
+    assert "/undo" not in landed, "an undo of one task is none"
     assert Task.objects.get(run=run, number=number).state == TaskState.WAITING
     assert RunEvent.objects.get(run=run).tasks == 1
     factories.check_books(run)
@@ -120,6 +125,39 @@ def test_a_restart_of_an_error_names_it_and_offers_the_way_back(alice, run, visi
     event = RunEvent.objects.get(run=run)
     assert f'action="{lead}history/{event.pk}/undo"' in landed
     assert "with the error “boom" in text_of(client.get(f"{lead}history"))
+
+
+def test_each_error_is_named_by_its_own_words_and_briefly(alice, visit, answer):
+    run = factories.run(alice, 3, error_attempts=2, backoff=60)
+    for error in ("x" * 400, "no such file"):
+        [claim] = queue.claim(run=run, worker=factories.worker(alice))
+        queue.report_outcome(run=run, number=claim.number, outcome=Outcome.FAILED, error=error)
+    client, lead = visit(alice), f"/runs/{run.uuid.hex}/"
+    for error, name in (("x" * 400, "x" * 119 + "…"), ("no such file", "no such file")):
+        cancel = f"{lead}cancel?error={attempts.fingerprint(error)}"
+        assert f"with the error “{name}”" in text_of(client.get(cancel))
+        assert "Cancelled 1 task." in text_of(client.get(answer(client, cancel).url))
+        assert f"with the error “{name}”" in text_of(client.get(f"{lead}history"))
+    assert "with one error" in text_of(client.get(f"{lead}cancel?error=7"))
+
+
+def test_nobody_is_offered_to_undo_what_another_has_done_meanwhile(
+    alice, run, visit, answer, monkeypatch
+):
+    client, lead, real = visit(alice), f"/runs/{run.uuid.hex}/", restarts.restart
+
+    def twice(**wish):
+        count = real(**wish)
+        factories.advance(run, factories.worker(alice), failed=2)
+        real(run=run, by="bob")
+        return count
+
+    monkeypatch.setattr(restarts, "restart", twice)
+    landed = text_of(client.get(answer(client, lead + "restart?state=failed").url))
+    messages = re.search('<ul class="messages".*?</ul>', landed)[0]
+    assert "Restarted 2 tasks." in messages
+    assert "/undo" not in messages
+    assert "<b>bob</b>" in landed
 
 
 def test_a_tasks_page_tells_its_attempts(alice, run, visit):

@@ -72,12 +72,13 @@ def test_a_host_that_comes_later_has_its_own_colour(tab, server, expect):
     page = tab.page
     tab.open(f"/runs/{run.uuid.hex}/map?by=host")
     page.locator("canvas[data-loaded]").wait_for()
-    factories.advance(run, factories.worker(alice, hostname="ahost"), done=1)
+    for later in ("ahost", "zhost"):
+        factories.advance(run, factories.worker(alice, hostname=later), done=1)
     legend = page.locator(".legend li")
-    expect(legend).to_have_text(["none", "ahost", "mhost", "others"])
-    for place, host in ((8, "mhost"), (30, "ahost"), (52, "none")):
+    expect(legend).to_have_text(["none", "ahost", "mhost", "zhost", "others"])
+    for place, host in ((8, "mhost"), (30, "ahost"), (52, "zhost"), (74, "none")):
         page.locator("canvas").hover(position={"x": place, "y": 10})
-        expect(page.locator("#map-words")).to_have_text(re.compile(f"^Task [012]: {host}$"))
+        expect(page.locator("#map-words")).to_have_text(re.compile(f"^Task [0123]: {host}$"))
         swatch = legend.filter(has_text=host).evaluate(SWATCH)
         page.wait_for_function(f"([at, wanted]) => ({PIXEL})(at) === wanted", arg=[place, swatch])
 

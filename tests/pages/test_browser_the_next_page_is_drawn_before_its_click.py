@@ -3,9 +3,11 @@
 Playwright's Chromium draws nothing ahead, and only fetches; Selenium's is as people have it.
 """
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from django.contrib.auth.models import User
@@ -202,6 +204,42 @@ def test_a_page_that_was_drawn_ahead_for_somebody_else_is_not_shown(driver, url)
     assert "tiles" not in driver.page_source
 
 
+SHOWN_AGAIN = (
+    "document.dispatchEvent(new Event('visibilitychange'))",  # a tab, or a page drawn ahead
+    "dispatchEvent(new Event('pageshow'))",  # by Back
+    "document.dispatchEvent(new Event('live:shown'))",  # made fresh
+)
+
+
+def test_a_tab_that_others_have_taken_over_elsewhere_shows_theirs_each_time(driver, server):
+    run = factories.run(User.objects.get(username="alice"), 9, name="tiles")
+    factories.user("bob")
+    let_in("bob")
+    log_in(driver, server.url)
+    for event in SHOWN_AGAIN:
+        driver.execute_async_script(BECOME, "alice", factories.PASSWORD)
+        driver.get(f"{server.url}/runs/{run.uuid.hex}/delete")  # asks the server nothing more
+        assert "tiles" in driver.page_source
+        driver.execute_async_script(BECOME, "bob", factories.PASSWORD)
+        assert driver.execute_script(f"{event}; return document.body.textContent") == ""  # at once
+        see(driver, "document.querySelector('.menu summary')?.textContent === 'bob'")
+        assert "tiles" not in driver.page_source
+
+
+def test_what_somebody_else_has_sent_is_not_sent_again(driver, server):
+    factories.user("bob")
+    let_in("bob")
+    log_in(driver, server.url)
+    driver.get(f"{server.url}/runs/new")
+    driver.execute_script("document.querySelector('#id_name').form.submit()")
+    see(driver, "document.querySelector('.errorlist')")
+    driver.execute_async_script(BECOME, "bob", factories.PASSWORD)
+    driver.execute_script("document.dispatchEvent(new Event('visibilitychange'))")
+    see(driver, "document.querySelector('.menu summary')?.textContent === 'bob'")
+    assert driver.execute_script("return !!document.querySelector('#id_name')")
+    assert "errorlist" not in driver.page_source
+
+
 def test_who_logs_out_leaves_no_address_to_the_next_one(driver, server):
     run = factories.run(User.objects.get(username="alice"), 9, name="tiles")
     log_in(driver, server.url)
@@ -225,3 +263,21 @@ def test_a_cookie_that_was_lost_or_is_of_others_keeps_no_page_away(driver, serve
     for _ in range(3):
         driver.execute_script("document.dispatchEvent(new Event('visibilitychange'))")
     assert driver.find_element("id", "id_name").get_attribute("value") == "typed"
+
+
+def test_a_page_that_is_of_nobody_or_that_nothing_is_known_of_is_loaded_once(tab):
+    page, loaded = tab.page, []
+    page.on("request", lambda one: one.is_navigation_request() and loaded.append(one.url))
+
+    def answer_as_without_a_database(route):
+        answer = route.fetch()
+        body = re.sub(' data-whose="[0-9]+"', "", answer.text())
+        route.fulfill(response=answer, body=body)
+
+    page.route("**/runs/new", answer_as_without_a_database)  # to a POST it must not be repeated
+    tab.open("/runs/new")
+    page.wait_for_load_state("networkidle")
+    page.context.clear_cookies()
+    tab.open("/account/login/")  # for the first time
+    page.wait_for_load_state("networkidle")
+    assert [urlsplit(one).path for one in loaded] == ["/runs/new", "/account/login/"]

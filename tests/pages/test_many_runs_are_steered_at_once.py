@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from runs import attention, estimates, queue, reports, steering, sweep, workers
+from runs import attention, estimates, queue, reports, steering, sweep, uploads, workers
 from runs.models import Run, RunEvent, Tally, Worker
 from runs.pages import many
 from tests import factories
@@ -234,3 +234,15 @@ def test_an_unknown_action_is_404_and_a_post_needs_its_token(alice, runs, visit)
     assert client.get(f"/runs/actions/explode?{choose(runs['fine'])}").status_code == 404
     assert client.post(f"/runs/actions/delete?{choose(runs['fine'])}").status_code == 403
     assert Run.objects.count() == 4
+
+
+def test_who_resumes_several_is_told_which_are_not_complete(alice, visit, runs):
+    cut_short, whole = uploads.begin(owner=alice, name="cut short"), runs["fine"]
+    steering.pause(run=whole, who="alice")
+    client, query = visit(alice), choose(cut_short, whole)
+    asked = text_of(client.get(f"/runs/actions/resume?{query}"))
+    assert "1 of them is not complete" in asked
+    assert asked.count(" not complete</td>") == 1
+    uploads.end(run=cut_short, who="alice")
+    steering.pause(run=cut_short)
+    assert "not complete" not in text_of(client.get(f"/runs/actions/resume?{query}"))

@@ -125,6 +125,18 @@ def test_a_failed_task_tells_its_own_error_in_full(alice, visit, error, told):
         lifecycle.requeue_one(run=run, number=0, by="alice")
 
 
+def test_a_waiting_task_is_restarted_where_that_changes_something(alice, visit):
+    run = factories.run(alice, 3, error_attempts=2, backoff=60)
+    [claim] = queue.claim(run=run, worker=factories.worker(alice))
+    queue.report_outcome(run=run, number=claim.number, outcome=Outcome.FAILED, error="x")
+    Task.objects.filter(run=run, number=1).update(percent=40)
+    client, lead = visit(alice), f"/runs/{run.uuid.hex}/tasks/"
+    offered = [
+        "do-restart" in client.get(f"{lead}{number}").content.decode() for number in range(3)
+    ]
+    assert offered == [True, True, False]
+
+
 @pytest.mark.parametrize(("took", "shown"), [(0.2, "200 ms"), (2.5, "2.5 s"), (200, "3 min 20 s")])
 def test_an_attempt_tells_how_long_it_took_and_from_when_to_when(alice, visit, took, shown):
     run = factories.run(alice, 1)

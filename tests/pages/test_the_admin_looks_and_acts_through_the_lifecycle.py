@@ -6,7 +6,7 @@ import pytest
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Permission, User
 
-from runs import admin, steering, tallies
+from runs import admin, steering, tallies, uploads
 from runs.admin import FARTHEST, BoundedPaginator
 from runs.models import Attempt, Run, RunEvent, Task, Worker
 from runs.states import Outcome, TaskState
@@ -122,6 +122,18 @@ def test_who_may_only_look_is_offered_no_action(run, staff, visit):
     assert run.state == "active"
 
 
+def test_who_may_change_runs_may_not_delete_them_for_that(visit, answer, run):
+    staff = factories.user("staff", is_staff=True)
+    may = Permission.objects.filter(codename__in=("view_run", "change_run"))
+    staff.user_permissions.set(may)
+    client = visit(staff)
+    assert "delete_selected" not in client.get("/admin/runs/run/").content.decode()
+    act(answer, client, "delete_selected", run, post="yes")
+    assert Run.objects.exists()
+    act(answer, client, "pause", run, post="yes", why="x" * 3000)
+    assert RunEvent.objects.get().why == "x" * 1000
+
+
 def test_runs_are_deleted_with_all_that_belongs_to_them(root, run, answer):
     asked = act(answer, root, "delete_selected", run).content.decode()
     assert "10 tasks" in asked
@@ -190,10 +202,21 @@ def test_nothing_is_asked_where_there_is_nothing_to_do(root, run, answer):
     assert "There is no run to resume." in root.get(response.url).content.decode()
 
 
-@pytest.mark.parametrize("ids", ["", "x", "-1", "9" * 30, "²", ",,", "\x00"])
+@pytest.mark.parametrize("ids", ["", "x", "-1", "9" * 10, "9" * 30, "²", ",,", "\x00"])
 def test_keys_that_no_run_has_touch_nothing(root, run, answer, ids):
     assert act(answer, root, "cancel", run, post="yes", runs=ids).status_code == 302
     assert Run.objects.get().state == "active"
+
+
+@pytest.mark.parametrize("fields", ["runs", "_selected_action"])
+def test_no_answer_is_about_more_runs_than_are_asked_about(
+    root, alice, answer, monkeypatch, fields
+):
+    monkeypatch.setattr(admin, "FARTHEST", 2)
+    picked = [factories.run(alice, 1).pk for _ in range(3)]
+    more = {"runs": ",".join(map(str, picked))} if fields == "runs" else {}
+    answer(root, "/admin/runs/run/", action="pause", _selected_action=picked, post="yes", **more)
+    assert Run.objects.filter(state="paused").count() == 2
 
 
 def test_of_many_that_are_passed_over_some_are_told(root, alice, answer):
@@ -289,3 +312,9 @@ def test_ids_that_no_form_has_sent_are_refused(root, run, answer, value):
         assert change.status_code == 400
     run.refresh_from_db()
     assert (run.name, run.state) == ("tiles", "active")
+
+
+def test_who_resumes_a_run_is_told_that_it_is_not_complete(root, alice, answer):
+    run = uploads.begin(owner=alice, name="cut short")
+    assert "1 of them is not complete" in act(answer, root, "resume", run).content.decode()
+    assert "not complete" not in act(answer, root, "pause", run).content.decode()

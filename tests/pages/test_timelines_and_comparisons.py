@@ -72,6 +72,15 @@ def test_the_ticks_of_a_timeline_are_round_and_even(seconds, most, words):
     assert all(0 <= place <= 100 for place in places)
 
 
+@pytest.mark.parametrize(("attempts", "dense"), [(60, False), (61, True)])
+def test_bars_that_are_many_have_no_edges_that_would_cover_them(alice, visit, attempts, dense):
+    run = factories.run(alice, attempts)
+    factories.advance(run, factories.worker(alice), done=attempts)
+    page = visit(alice).get(f"/runs/{run.uuid.hex}/timeline").content.decode()
+    assert page.count("<rect") == attempts
+    assert ('<svg class="dense"' in page) is dense
+
+
 def test_a_run_that_nobody_began_has_no_timeline(alice, visit):
     run = factories.run(alice, 3)
     assert "No attempt" in text_of(visit(alice).get(f"/runs/{run.uuid.hex}/timeline"))
@@ -88,6 +97,9 @@ def test_the_trace_has_every_attempt_once(alice, run, visit, monkeypatch, page_s
     assert {one["args"]["name"] for one in events if one["ph"] == "M"} == {"n1:1", "n2:1"}
     assert all(one["dur"] >= 0 and one["ts"] > 0 for one in bars)
     part = visit(alice).get(f"/runs/{run.uuid.hex}/timeline/trace?first=2&last=4")
+    names = [one.headers["Content-Disposition"].partition("-trace.json")[0][-4:]
+             for one in (response, part)]  # fmt: skip
+    assert names == [run.uuid.hex[4:8], "-2-4"], "a part is saved beside the whole"
     assert b"".join(part.streaming_content).count(b'"ph": "X"') == 3
 
 

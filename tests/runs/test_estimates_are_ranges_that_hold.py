@@ -70,6 +70,14 @@ def test_a_young_run_is_judged_by_durations_and_workers(run):
     assert found.least < 600 < found.most < 2 * 600
 
 
+def test_workers_that_nobody_could_count_leave_an_estimate(run):
+    left = Counts(waiting=100, computing=1)
+    one = estimates.time_left(run, left, known(60.0, 6.0), [], 1)
+    assert one is not None
+    assert estimates.time_left(run, left, known(60.0, 6.0), [], None) == one
+    assert estimates.time_left(run, left, known(60.0, 6.0), [], 0) is None
+
+
 def test_the_tail_is_in_the_far_end(run):
     short = estimates.time_left(run, Counts(computing=1), known(10.0), [], 1)
     long = estimates.time_left(run, Counts(computing=1), known(10.0, 100.0), [], 1)

@@ -9,7 +9,8 @@ from django.db import connection, transaction
 from django.db.migrations.executor import MigrationExecutor
 
 from runs import queue
-from runs.models import EARLIEST, LATEST, Run, Task, task_id
+from runs.conditions import EARLIEST, LATEST
+from runs.models import Run, Task, task_id
 from tests import factories
 
 pytestmark = pytest.mark.django_db(transaction=True)

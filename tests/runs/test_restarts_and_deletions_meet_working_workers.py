@@ -1,12 +1,16 @@
 """Operations over whole runs while real processes claim and report."""
 
+import threading
+from typing import Any
+
 import pytest
 from django.contrib.auth.models import User
 from django.db import transaction
 
-from runs import books, lifecycle, moves, pieces, queue, restarts, tallies
+from runs import books, lifecycle, moves, pieces, queue, restarts, steering, tallies
 from runs.errors import RunNotFound
 from runs.models import Attempt, Run, Tally, Task, Throughput, task_id
+from runs.selection import Selection
 from runs.states import Outcome, RunState, TaskState
 from tests import factories
 from tests.runs.processes import claimers, fire, results
@@ -50,6 +54,48 @@ def test_a_deletion_while_four_workers_report_leaves_no_row(alice: User) -> None
         assert not model.objects.filter(run_id=run.id).exists(), model
     assert not Run.objects.filter(pk=run.pk).exists()
     factories.check_books(other)
+
+
+@pytest.mark.postgresql
+def test_what_a_restart_sets_free_is_not_cancelled_by_a_sweep_that_is_under_way(
+    alice: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = factories.run(alice, 40)
+    steering.cancel_by_policy(run, why="too much failed", pieces=0)  # all of it is left to a sweep
+    reached, go_on, lock = threading.Event(), threading.Event(), moves.lock
+
+    def slowly(*args: Any) -> Any:
+        if TaskState.WAITING in args:
+            reached.set()
+            assert go_on.wait(30)
+        return lock(*args)
+
+    monkeypatch.setattr(steering.moves, "lock", slowly)
+    sweep = start(lambda: steering.go_on_cancelling(run.id, 1))
+    assert reached.wait(30)
+    monkeypatch.setattr(steering.moves, "lock", lock)
+    chosen = Selection(numbers=((0, 19),))
+    fresh = Run.objects.get(pk=run.pk)
+    restart = start(lambda: restarts.restart(run=fresh, selection=chosen))
+    wait_until_blocked()
+    go_on.set()
+    assert sweep.result(30) == (40, 1)
+    assert restart.result(30) == 20
+    run.refresh_from_db()
+    assert run.state == RunState.ACTIVE
+    free = run.tasks.filter(state=TaskState.WAITING).values_list("number", flat=True)
+    assert sorted(free) == list(range(20))
+    factories.check_books(run)
+
+
+@pytest.mark.parametrize("steer", [steering.resume, steering.cancel])
+def test_a_run_that_is_deleted_meanwhile_is_not_found(alice: User, steer: Any) -> None:
+    run = factories.run(alice, 5)
+    lifecycle.delete_run(run=run)
+    with pytest.raises(RunNotFound):
+        steer(run=run, who="alice")
+    with pytest.raises(RunNotFound):
+        steering.change_policy(run=run, who="alice", priority=3)
 
 
 def test_a_run_is_deleted_once(alice: User) -> None:

@@ -11,7 +11,7 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group
 from django.core.management.base import BaseCommand, CommandError
 
-from runs import appending, inputs, lifecycle, steering
+from runs import inputs, lifecycle, uploads
 from runs.errors import FarmError, InvalidInput
 from runs.management import policy
 from runs.management.values import myself
@@ -53,7 +53,7 @@ class Command(BaseCommand):
             if options["inputs"] is None:
                 run = lifecycle.create_run(num_tasks=options["tasks"], **described, **given)
             else:
-                run = create_from(options["inputs"], described, given)
+                run = create_from(options["inputs"], {**described, **given})
         except InvalidInput as error:
             if "group" in error.fields:
                 raise CommandError(not_a_member(described["owner"], options["group"])) from error
@@ -63,27 +63,21 @@ class Command(BaseCommand):
         self.stdout.write(run.uuid.hex)
 
 
-def create_from(path: str, described: dict[str, Any], given: dict[str, Any]) -> Run:
-    """Create a run with a task for each line of a file; it is open until the last line is in.
+def create_from(path: str, described: dict[str, Any]) -> Run:
+    """Create a run with a task for each line of a file, all of them or none.
 
     Raises:
-        CommandError: the file cannot be read, or a line is refused; no run is left.
-        FarmError: an option is refused.
+        CommandError: the file cannot be read.
+        FarmError: an option or a line is refused; no run is left, unless the error says so.
     """
     with ExitStack() as stack:
         lines = sys.stdin.buffer if path == "-" else stack.enter_context(opened(path))
-        run = lifecycle.create_run(num_tasks=0, **described, **{**given, "open": True})
         try:
-            appending.append_stream(run=run, lines=pieces(lines), who=myself())
-            if not given.get("open"):
-                steering.change_policy(run=run, who=myself(), why="all inputs are in", open=False)
-        except FarmError as error:
-            lifecycle.delete_run(run=run)
-            raise CommandError(f"{error.detail} No run was left behind.") from error
-        except BaseException:
-            lifecycle.delete_run(run=run)
+            return uploads.create_run(who=myself(), lines=pieces(lines), **described)
+        except InvalidInput as error:
+            if "inputs" in error.fields:
+                error.detail += " No run was left behind."
             raise
-    return run
 
 
 def pieces(lines: IO[bytes]) -> Iterator[bytes]:

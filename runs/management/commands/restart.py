@@ -5,7 +5,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from runs import events, restarts
+from runs import events, failures, restarts
 from runs.errors import FarmError
 from runs.management.runs import add_reason, add_uuid, find_run, with_bar
 from runs.management.values import myself, span
@@ -59,6 +59,8 @@ class Command(BaseCommand):
             )
         except FarmError as error:
             raise CommandError(error.detail) from error
+        if not count and options["error"] is not None:
+            check_error(run, options["error"])
         self.stdout.write(f"Restarted {tasks(count)} of {run.title}.")
         if count:
             self.stdout.write(way_back(run))
@@ -77,6 +79,18 @@ def selection_of(options: dict[str, Any]) -> Selection:
         host=options["host"],
         older_than=options["older_than"],
     )
+
+
+def check_error(run: Run, error: int) -> None:
+    """See whether a run has an error that nothing was found by; a mistyped one is no success.
+
+    Raises:
+        CommandError: it has not.
+    """
+    known = [group.fingerprint for group in failures.groups(run.id)]
+    if error not in known:
+        there = f": there are {', '.join(map(str, known))}" if known else ", as none has failed"
+        raise CommandError(f"No failed task of {run.title} has the error {error}{there}.")
 
 
 def way_back(run: Run) -> str:
