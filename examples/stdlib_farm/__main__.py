@@ -8,6 +8,7 @@ another database, ``pgserver:///some/folder`` for one.
 import argparse
 import fcntl
 import os
+import shlex
 import subprocess
 import sys
 import time
@@ -69,8 +70,19 @@ def demonstrate(options: argparse.Namespace) -> int:
         if options.keep:
             login = f"{access.user}, {access.password}"
             say(f"\nThe dashboard stays at {access.url} until Ctrl-C ({login})")
+            say("Now yours: paste this into a second terminal.", *now_yours(access))
             serve_on(gunicorn)
     return 0 if counts["numDone"] + counts["numFailed"] == counts["numTasks"] else 1
+
+
+def now_yours(access: server.Access) -> list[str]:
+    """What a user can paste to run a file of commands on this farm."""
+    path = f'{shlex.quote(str(Path(sys.executable).parent))}:"$PATH"'
+    return [
+        f"  export PATH={path}; "
+        f"echo {access.password} | taskfarm login {access.url} --user {access.user}",
+        "  printf 'sleep %s\\n' 1 2 3 2 1 > mywork.tasks; taskfarm run mywork.tasks --proc 8",
+    ]
 
 
 def say(*lines: str) -> None:

@@ -11,6 +11,7 @@ import taskfarm_worker
 from docs._ext.farmdocs import api, commands, errors
 from runs import policy
 from runs.models import Run
+from runs.pages import history
 from runs.states import TRANSITIONS, Outcome, RunState, TaskState
 from tests.docs import pages
 
@@ -179,7 +180,7 @@ def test_every_option_of_a_policy_stands_on_its_page(built: Path) -> None:
 
 def words_in(module: str, pattern: str) -> set[str]:
     """What a pattern finds in a module's source."""
-    return set(re.findall(pattern, (pages.ROOT / "runs" / module).read_text()))
+    return set(re.findall(pattern, (pages.ROOT / "runs" / module).read_text(), re.MULTILINE))
 
 
 def test_every_code_of_an_explanation_is_documented_and_every_documented_one_exists() -> None:
@@ -191,13 +192,15 @@ def test_every_code_of_an_explanation_is_documented_and_every_documented_one_exi
 def test_every_event_is_documented_and_every_documented_one_exists() -> None:
     recorded = {
         what
-        for module in ("steering.py", "restarts.py", "appending.py")
+        for module in ("steering.py", "restarts.py", "appending.py", "cancels.py")
         for what in words_in(module, r'events\.record\(\w+, "(\w+)"')
+        | words_in(module, r'^[A-Z_]+ = "([\w-]+)"\n"""The event of')
         | words_in(module, r'what(?:: str)? ?= ?"(\w+)"')
         | words_in(module, r'_set_state\(run, .*?, "(\w+)", who, why')
     }
-    assert {"pause", "resume", "cancel", "expire", "restart", "append"} <= recorded
+    assert {"pause", "resume", "cancel", "expire", "restart", "append", "uploaded"} <= recorded
     assert set(pages.rows("reference/events.md")) == recorded
+    assert set(history.VERBS) == set(history.ICONS) == recorded
 
 
 def test_every_field_of_an_exchange_is_explained() -> None:

@@ -192,6 +192,10 @@ def test_the_tutorials_worker_fails_where_it_says_and_succeeds_when_mended(
     assert [one.number for one in failed] == [0, 50]
     assert all(str(one.error).endswith("ZeroDivisionError: division by zero\n") for one in failed)
     tutorial = (pages.DOCS / "tutorial" / "index.md").read_text()
+    look = [sys.executable, "-m", "taskfarm_worker", "failures", run.uuid.hex]
+    first, second = finish(start(look, farm, tmp_path)).splitlines()
+    assert first.replace("2 x", "4 x") in tutorial.splitlines()
+    assert second.split(",")[0] in tutorial
     mend = next(line for line in tutorial.splitlines() if line.startswith("sed "))
     subprocess.run(shlex.split(mend), cwd=tmp_path, check=True)
     reset = [sys.executable, "-m", "taskfarm_worker.manage", run.uuid.hex, "--reset"]
@@ -199,6 +203,52 @@ def test_the_tutorials_worker_fails_where_it_says_and_succeeds_when_mended(
     assert finish(start(command, farm, tmp_path)).splitlines() == ["task 0", "task 50"]
     assert tallies.read(run.id).done == 51
     assert json.loads(str(run.attempts.get(number=50, attempt=2).output)) == 1.0
+
+
+def test_the_readmes_commands_work_from_the_clone_beside_the_demonstration(
+    farm: dict[str, str], server: Server, tmp_path: Path
+) -> None:
+    (block,) = [one.code for one in SHELL if one.page == "README.md" and "taskfarm run" in one.code]
+    demo = "http://127.0.0.1:5000 --user demo"
+    assert demo in block
+    (tmp_path / ".venv").symlink_to(sys.prefix)  # the clone
+    typed = block.replace(demo, f"{server.url} --user alice").replace("sleep %s", "sleep 0.%s")
+    shell = {name: value for name, value in farm.items() if not name.startswith("TASKFARM_")}
+    shell |= {"PATH": os.defpath, "HOME": str(tmp_path), "TASKFARM_CONFIG": str(tmp_path / "c.ini")}
+    done = subprocess.run(
+        ["bash", "-e", "-c", typed], input=factories.PASSWORD + "\n",
+        cwd=tmp_path, env=shell, text=True, capture_output=True, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert tallies.read(Run.objects.get().id).done == 5
+
+
+@pytest.mark.once
+def test_the_lines_for_completion_are_right_in_each_shell(
+    farm: dict[str, str], tmp_path: Path
+) -> None:
+    (block,) = [one.code for one in SHELL if "taskfarm completion" in one.code]
+    (tmp_path / "taskfarm").write_text(f'#!/bin/sh\n{sys.executable} -m taskfarm_worker "$@"\n')
+    (tmp_path / "taskfarm").chmod(0o755)
+    farm["PATH"] = f"{tmp_path}{os.pathsep}{farm['PATH']}"
+    asked = {"bash": "complete -p taskfarm", "zsh": "autoload -Uz compinit; compinit -u",
+             "fish": "complete -c taskfarm"}  # fmt: skip
+    lines = dict(zip(asked, block.splitlines(), strict=True))
+    for shell in filter(shutil.which, asked):
+        typed = [lines[shell], asked[shell]]
+        done = subprocess.run(
+            [shell, "-c", "\n".join(typed[::-1] if shell == "zsh" else typed)],
+            cwd=tmp_path, env={**farm, "HOME": str(tmp_path)}, text=True, capture_output=True,
+        )  # fmt: skip
+        assert (done.returncode, done.stderr) == (0, ""), shell
+        assert shell == "zsh" or "taskfarm" in done.stdout
+
+
+@pytest.mark.once
+def test_the_tutorial_leads_to_the_command_line() -> None:
+    tutorial = (pages.DOCS / "tutorial" / "index.md").read_text()
+    assert "(../howto/commands.md)" in tutorial.split("## Where to go from here")[1]
+    assert "taskfarm failures $RUN" in tutorial
 
 
 TILES = """

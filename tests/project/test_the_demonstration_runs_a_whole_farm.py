@@ -50,12 +50,13 @@ def descendants(process: "subprocess.Popen[str]") -> list[psutil.Process]:
 def test_a_few_files_from_an_empty_database_to_the_tables(tmp_path: Path) -> None:
     process = demo(tmp_path, "--limit", "12", keep=True)
     try:
-        shown = read_until(process, "The dashboard stays at")
+        shown = read_until(process, "taskfarm run")
         assert "12 of 12 ended, 0 computing" in shown
         for title in ("Tasks per worker", "Slowest modules", "Longest functions"):
             assert title in shown
         assert "\r" not in shown, "a progress bar in a pipe"
         books_are_balanced(shown, tasks=12)
+        what_it_says_to_paste_works(shown, tmp_path)
         children = descendants(process)
         assert children
     finally:
@@ -76,6 +77,18 @@ def books_are_balanced(shown: str, tasks: int) -> None:
     assert (counts.done + counts.failed, counts.waiting) == (tasks, 0)
     assert all(row["output"]["lines"] >= 0 for row in run.results())
     assert all("Error" in row["error"] for row in run.failures())
+
+
+def what_it_says_to_paste_works(shown: str, folder: Path) -> None:
+    """Its last lines, in a terminal that knows nothing of the farm, run a file of commands."""
+    pasted = shown.split("Now yours:")[1].split("\n", 1)[1]
+    done = subprocess.run(
+        ["bash", "-e"], input=pasted, cwd=folder, text=True, capture_output=True,
+        env={"PATH": os.defpath, "HOME": str(folder), "TASKFARM_CONFIG": str(folder / "token.ini"),
+             "PYTHONPATH": str(ROOT / "worker_client" / "src")},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "5 done" in done.stdout
 
 
 def postgresql_runs(folder: Path) -> bool:

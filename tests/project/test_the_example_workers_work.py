@@ -14,13 +14,8 @@ from runs import reports, tallies
 from runs.models import Attempt, Run
 from runs.states import TaskState
 from tests import factories
-from tests.client.taskfarm_stub import (
-    Stub,
-    answer,
-    bad_gateway_after,
-    drop_after,
-    drop_before,
-)
+from tests.client.stub_faults import answer, bad_gateway_after, drop_after, drop_before
+from tests.client.taskfarm_stub import Stub
 from tests.server import Server
 
 EXAMPLES = Path(__file__).resolve().parent.parent.parent / "examples"

@@ -89,6 +89,8 @@ STEPS = (
     Step("change_policy", "PATCH", f"/api/runs/{RUN}/policy", {"errorAttempts": 0}),
     Step("append_tasks", "POST", f"/api/runs/{RUN}/tasks", {"inputs": ["a.nc", {"year": 2026}]}),
     Step("append_tasks", "POST", f"/api/runs/{RUN}/tasks", {"inputs": ["a.nc"], "numTasks": 1}),
+    Step("end_upload", "POST", f"/api/runs/{RUN}/uploaded"),
+    Step("take_back_upload", "DELETE", f"/api/runs/{RUN}/uploaded"),
     Step("restart_run", "POST", f"/api/runs/{RUN}/restart",
          {"status": ["done", "failed"], "tasks": "0-99,200", "reason": "new calibration"}),
     Step("list_events", "GET", f"/api/runs/{RUN}/events?limit=1"),
