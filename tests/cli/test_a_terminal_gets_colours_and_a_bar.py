@@ -1,5 +1,6 @@
 """With `rich` installed and a person looking on, output is drawn; in a pipe it stays plain."""
 
+import io
 import os
 import pty
 import subprocess
@@ -9,6 +10,7 @@ from contextlib import suppress
 
 import pytest
 from taskfarm_worker import Farm
+from taskfarm_worker.cli import _screen
 
 from tests.cli.conftest import Said
 
@@ -54,6 +56,21 @@ def test_work_shows_how_it_goes(farm: Farm) -> None:
     run = farm.create_run(inputs=["sleep 1.5"])
     code, drawn = on_a_terminal("work", run.uuid)
     assert (code, "0 done, 0 failed, 1 running" in drawn) == (0, True)
+
+
+def test_a_long_upload_shows_how_far_it_is_to_a_person_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(_screen, "PATIENCE", 0.0)
+    for looks_on, drawn in ((True, "\r0 of 1,500 sent\r1,000 of 1,500 sent\r1,500 inputs sent"),
+                            (False, "")):  # fmt: skip
+        terminal = io.StringIO()
+        monkeypatch.setattr(terminal, "isatty", lambda answer=looks_on: answer)
+        monkeypatch.setattr(sys, "stderr", terminal)
+        assert list(_screen.Screen().told(range(1500), "sent")) == list(range(1500))
+        assert terminal.getvalue().rstrip() == drawn
+        assert list(_screen.Screen(quiet=True).told(range(1500), "sent")) == list(range(1500))
+        assert terminal.getvalue().rstrip() == drawn
 
 
 def test_no_color_and_dumb_terminals_are_respected(farm: Farm) -> None:

@@ -2,6 +2,8 @@
 
 import io
 import json
+import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -69,6 +71,25 @@ def test_a_line_that_is_refused_leaves_no_run(
     with pytest.raises(CommandError, match=reason):
         manage("createrun", "--inputs", written(tmp_path, '"a"', '"b"', bad, '"c"'))
     assert sum(factories.count_rows().values()) == 0
+
+
+@pytest.mark.parametrize("ended_by", [signal.SIGINT, signal.SIGTERM])
+def test_who_ends_it_on_the_way_leaves_no_run(
+    alice: User, monkeypatch: pytest.MonkeyPatch, ended_by: signal.Signals
+) -> None:
+    class Slow(io.BytesIO):
+        def readline(self, size: int | None = -1) -> bytes:
+            if Run.objects.count():
+                os.kill(os.getpid(), ended_by)
+            return super().readline(size)
+
+    monkeypatch.setattr(appending, "CHUNK", 1)
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(Slow(b'"a"\n' * 9)))
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises((KeyboardInterrupt, SystemExit)):
+        manage("createrun", "--inputs", "-")
+    assert sum(factories.count_rows().values()) == 0
+    assert signal.getsignal(signal.SIGTERM) == before
 
 
 def test_a_file_that_cannot_be_read_is_refused(alice: User, tmp_path: Path) -> None:

@@ -1,10 +1,12 @@
 """``manage.py createrun --tasks N``: a new run; prints just its UUID."""
 
 import shlex
+import signal
 import sys
 from argparse import ArgumentParser
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
+from types import FrameType
 from typing import IO, Any
 
 from django.contrib.auth import get_user_model
@@ -71,6 +73,7 @@ def create_from(path: str, described: dict[str, Any]) -> Run:
         FarmError: an option or a line is refused; no run is left, unless the error says so.
     """
     with ExitStack() as stack:
+        stack.enter_context(unwound_by_sigterm())
         lines = sys.stdin.buffer if path == "-" else stack.enter_context(opened(path))
         try:
             return uploads.create_run(who=myself(), lines=pieces(lines), **described)
@@ -78,6 +81,20 @@ def create_from(path: str, described: dict[str, Any]) -> Run:
             if "inputs" in error.fields:
                 error.detail += " No run was left behind."
             raise
+
+
+@contextmanager
+def unwound_by_sigterm() -> Iterator[None]:
+    """SIGTERM ends what is under way as Ctrl-C does: half a run is taken back."""
+
+    def leave(number: int, frame: FrameType | None) -> None:
+        sys.exit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def pieces(lines: IO[bytes]) -> Iterator[bytes]:

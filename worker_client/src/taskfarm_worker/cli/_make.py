@@ -186,7 +186,8 @@ def make_run(context: Context, tasks: list[Json], name: str) -> Run:
     """
     check_name(name)
     labels = {"name": name, "namespace": context.args.namespace}
-    return context.farm.create_run(inputs=tasks, **labels, **policy(context))
+    inputs = context.screen.told(tasks, "sent")
+    return context.farm.create_run(inputs=inputs, **labels, **policy(context))
 
 
 def check_name(name: str | None) -> None:

@@ -7,10 +7,16 @@ import importlib
 import json
 import os
 import sys
-from collections.abc import Iterable, Sequence
-from typing import Any
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, TypeVar
 
 from .._answers import Json
+
+Item = TypeVar("Item")
+
+PATIENCE = 1.0
+"""Seconds before a person is told how far something is, and between two such words."""
 
 COLOURS = {
     "waiting": "blue",
@@ -73,6 +79,28 @@ class Screen:
         if not self.quiet:
             with contextlib.suppress(OSError):  # nobody reads it: no reason to stop
                 print(text, file=sys.stderr, flush=True)
+
+    def told(self, items: Sequence[Item], what: str) -> Iterator[Item]:
+        """Go through items; a person who waits for it sees how far that is, on stderr.
+
+        Args:
+            items: any.
+            what: becomes of them, such as "sent".
+
+        Yields:
+            each.
+        """
+        if self.quiet or not sys.stderr.isatty():
+            yield from items
+            return
+        last, shown = time.monotonic(), False
+        for count, item in enumerate(items):
+            if not count % 1000 and time.monotonic() - last >= PATIENCE:
+                last, shown = time.monotonic(), True
+                print(f"\r{count:,} of {len(items):,} {what}", end="", file=sys.stderr, flush=True)
+            yield item
+        if shown:
+            print(f"\r{counted(len(items), 'input')} {what}".ljust(60), file=sys.stderr)
 
     def data(self, value: Json) -> None:
         """Print a value as JSON: indented for people, in one line for programs.

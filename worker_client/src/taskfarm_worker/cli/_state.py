@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import itertools
 import time
@@ -11,7 +12,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from .. import _rows
 from .._answers import Json
+from .._errors import NotFoundError
 from .._run import Progress, Run
 from ._screen import Screen, console, span
 
@@ -44,12 +47,14 @@ class Look:
         groups: its failed tasks by their error.
         rate: tasks that end per second; None when nobody knows.
         pause: of a paused run, the event by which it was paused.
+        idle: of a run that waits and of which nothing is computed, why its first task waits.
     """
 
     info: dict[str, Json]
     groups: list[dict[str, Json]]
     rate: float | None
     pause: dict[str, Json] | None = None
+    idle: dict[str, Json] | None = None
 
     @property
     def percent(self) -> float:
@@ -81,7 +86,7 @@ class Look:
         """All of it, for programs."""
         told = {"rate": self.rate, "secondsLeft": self.seconds_left, "failures": self.groups}
         pause = self.pause and {name: self.pause[name] for name in ("at", "who", "why")}
-        return {**self.info, **told, "paused": pause}
+        return {**self.info, **told, "paused": pause, "idle": self.idle}
 
     def counts(self) -> str:
         """The tasks by state."""
@@ -96,6 +101,8 @@ class Look:
             pace = f", {self.rate:.3g}/s, {span(self.seconds_left or 0)} left"
         elif self.pause:
             pace = f"; paused {paused_in_words(self.pause)}"
+        elif self.idle:
+            pace = f"; task {self.idle['task']} waits: {self.idle['reason']}"
         if self.info.get("uploading"):
             pace += f"; not complete: {UPLOADING}, {CUT_SHORT}"
         return f"{name}: {self.info['state']}, {self.percent:.1f} %, {self.counts() or '0'}{pace}"
@@ -113,6 +120,10 @@ class Look:
         if info.get("uploading"):
             lines.append(f"inputs   not complete: {UPLOADING}, {CUT_SHORT}")
             lines.append(f"         {way_on(info['uuid'][:12])}")
+        if self.idle:
+            lines.append(f"idle     task {self.idle['task']} waits: {self.idle['reason']}")
+        if self.idle and self.idle["code"] == "in_line":
+            lines.append(f"         'taskfarm work {info['uuid'][:12]} --proc 8' works on it here.")
         if self.rate and self.moving:
             left = span(self.seconds_left or 0)
             lines.append(f"pace     {self.rate:.3g} tasks/s, {left} left")
@@ -249,7 +260,26 @@ def look(run: Run, rate: Callable[[dict[str, Json]], float | None] | None = None
     info = run.info()
     groups = run.failure_groups() if info.get("numFailed") else []
     pause = pause_of(run) if info["state"] == "paused" else None
-    return Look(info, groups, (rate or mean_rate)(info), pause)
+    idle = info["state"] == "active" and info["numWaiting"] and not info["numComputing"]
+    return Look(info, groups, (rate or mean_rate)(info), pause, idle_of(run) if idle else None)
+
+
+def idle_of(run: Run) -> dict[str, Json] | None:
+    """Why the first of the waiting tasks waits, for those who know that none computes: two calls.
+
+    Args:
+        run: the run.
+
+    Returns:
+        `task`, `code`, `reason` and `seconds`; None where none waits any more.
+    """
+    path = f"runs/{run.uuid}/tasks?status=waiting&limit=1"
+    with contextlib.suppress(NotFoundError):  # deleted meanwhile
+        for row in _rows.pages(run._server, path, most=1):
+            told = run.explain(row["task"])
+            if told["state"] == "waiting":
+                return {"task": row["task"], **told, "reason": told["reason"].split(": ", 1)[1]}
+    return None
 
 
 def mean_rate(info: dict[str, Json]) -> float | None:

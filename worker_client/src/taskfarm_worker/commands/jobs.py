@@ -196,7 +196,7 @@ def follow(
                 return False
             target = alive
         for _ in range(target - alive):
-            say(f"{progress.waiting:,} tasks wait: job {launcher.submit()} submitted")
+            say(f"waiting tasks: {progress.waiting:,}; job {launcher.submit()} submitted")
         if alive > target:
             launcher.cancel_waiting(alive - target)
         time.sleep(interval)
