@@ -1,5 +1,6 @@
 """Fixtures that all tests share: people, runs, workers, callers of the API, real servers."""
 
+import os
 import signal
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -17,6 +18,8 @@ PASSWORD = factories.PASSWORD
 
 # A shell's background ignores Ctrl-C, and so would the programs that are started and interrupted.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+# Programs that are started buffer what they print, as those of most users do.
+os.environ.pop("PYTHONUNBUFFERED", None)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -322,6 +322,13 @@ def test_nobody_has_to_read_what_is_told(farm: Farm) -> None:
         run.restart(everything=True)
 
 
+def test_an_error_that_nobody_can_be_told_keeps_its_exit_code(farm: Farm) -> None:
+    for words in ("taskfarm_worker status nothing", "taskfarm_worker.manage 0 --info"):
+        call = f"{sys.executable} -m {words} 2>/dev/full"
+        done = subprocess.run(["bash", "-c", call], check=False)
+        assert done.returncode == 1, words
+
+
 def test_a_run_that_its_policy_pauses_is_not_waited_for(
     process: Callable[..., Said], farm: Farm
 ) -> None:

@@ -6,7 +6,6 @@ import argparse
 import getpass
 import json
 import logging
-import os
 import sys
 from collections.abc import Sequence
 
@@ -15,6 +14,7 @@ from ._answers import Json
 from ._config import DEFAULT_URL
 from ._errors import ConfigurationError, TaskFarmError, full
 from ._farm import TaskFarm, tfRuns
+from ._streams import complain, drop, own_exit_code
 from ._version import __version__
 
 RUN_LINE = "{id} {uuid} {numTasks}"
@@ -41,28 +41,28 @@ def main(argv: Sequence[str] | None = None) -> int:
         SystemExit: with code 2 for wrong usage; with code 0 after --help and --version.
     """
     logging.basicConfig(format="manageTF: %(message)s")
-    args = _arguments(argv)
+    with own_exit_code():
+        return _call(_arguments(argv))
+
+
+def _call(args: argparse.Namespace) -> int:
+    """Do what the arguments say; whatever goes wrong is told in a line."""
     try:
         _run(args)
         sys.stdout.flush()
     except BrokenPipeError:  # the reader, `head` perhaps, has seen enough
-        _drop_output()
+        drop(sys.stdout)
     except (TaskFarmError, OSError) as error:
         text = " ".join(str(error).split())
         if isinstance(error, OSError) and full(error):
-            _drop_output()
+            drop(sys.stdout)
             text = f"Output cannot be written: {error.strerror}."
-        print(f"manageTF: {text}", file=sys.stderr)
+        complain(f"manageTF: {text}")
         return 1
     except (KeyboardInterrupt, EOFError):
-        print("manageTF: interrupted", file=sys.stderr)
+        complain("manageTF: interrupted")
         return 130
     return 0
-
-
-def _drop_output() -> None:
-    """Let what is not printed yet go nowhere, else Python tries it again at its end."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import io
 import logging
 import os
@@ -13,6 +12,7 @@ from collections.abc import Sequence
 from types import FrameType
 
 from .._errors import BadRequestError, ConflictError, NotFoundError, TaskFarmError, full
+from .._streams import complain, drop, own_exit_code
 from ..commands import named
 from . import _working
 from ._context import ERROR, Context
@@ -38,6 +38,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     logging.basicConfig(format="taskfarm: %(message)s")
     _prepare_streams()
+    with own_exit_code():
+        return _call(argv)
+
+
+def _call(argv: Sequence[str] | None) -> int:
+    """Do what the arguments say; whatever goes wrong is told in a line."""
     do = None
     try:
         args = _parsed(argv)
@@ -49,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         code: int = do(Context(args))
         sys.stdout.flush()
     except BrokenPipeError:  # the reader, `head` perhaps, has seen enough
-        _drop_output()
+        drop(sys.stdout)
         return 128 + signal.SIGPIPE if do in WORKING else 0
     except (TaskFarmError, OSError) as error:
         _complain(_in_words(error))
@@ -74,17 +80,11 @@ def _complain(text: str) -> None:
     try:
         sys.stdout.flush()
     except BrokenPipeError:
-        _drop_output()
+        drop(sys.stdout)
     except OSError as error:
-        _drop_output()
+        drop(sys.stdout)
         text = f"Output cannot be written: {error.strerror}."
-    with contextlib.suppress(OSError):
-        print(f"taskfarm: {text}", file=sys.stderr, flush=True)
-
-
-def _drop_output() -> None:
-    """Let what is not printed yet go nowhere, else Python tries it again at its end."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    complain(f"taskfarm: {text}")
 
 
 def _prepare_streams() -> None:
