@@ -1,16 +1,17 @@
-"""Cancelling tasks that wait or compute: the selected ones of a run that goes on."""
+"""Cancelling tasks that wait or compute: the selected ones of a run, or all of a cancelled one."""
 
 from collections.abc import Collection, Iterable
 
 from django.db import transaction
 from django.db.models import F
+from django.db.models.functions import Coalesce
 
 from runs import attempts, events, moves, tallies
 from runs.models import Run, RunEvent
-from runs.pieces import Piece, pieces
+from runs.pieces import PIECE, Piece, pieces
 from runs.retrying import rerun_on_conflict
 from runs.selection import Selection
-from runs.states import TaskState
+from runs.states import RunState, TaskState
 
 CANCEL_TASKS = "cancel-tasks"
 """The event of tasks cancelled by a selection."""
@@ -59,3 +60,42 @@ def call_off(run: Run, found: Iterable[moves.Row], states: Collection[TaskState]
     if rows:
         tallies.add(run.id, moves.cancel(rows, why=why))
     return len(rows)
+
+
+def finish_cancelling(run: Run, most: int | None = None) -> tuple[int, int]:
+    """Call off the tasks of a cancelled run, ``most`` pieces of them.
+
+    Returns:
+        How many tasks were called off, and in how many pieces some were found.
+    """
+    event = events.latest(run, "cancel", "expire")
+    who = event.who if event else ""
+    reason = f"cancelled by {who}" if who else "cancelled by the run's policy"
+    count = pieces = 0
+    for state in OPEN_STATES:
+        while pieces != most:
+            found, cancelled = _cancel_some(run, state, reason)
+            count += cancelled
+            if not found:
+                break
+            pieces += 1
+    if event and count:
+        RunEvent.objects.filter(pk=event.pk).update(tasks=Coalesce("tasks", 0) + count)
+    return count, pieces
+
+
+@rerun_on_conflict
+def _cancel_some(run: Run, state: TaskState, why: str) -> tuple[int, int]:
+    """Cancel some tasks of one state in a transaction of its own, unless the run is revived.
+
+    Returns:
+        How many were found, and how many cancelled: somebody else may cancel them, too, and
+        finding only what he has just done does not mean that there is no more.
+    """
+    with transaction.atomic():
+        # Held before its tasks are looked at: who revives the run finds them cancelled, or sees to
+        # it that they are not.
+        if not Run.objects.locked(run).filter(state=RunState.CANCELLED):
+            return 0, 0
+        found = moves.lock(run.id, moves.SOME, run.id, state, PIECE)
+        return len(found), call_off(run, found, OPEN_STATES, why)

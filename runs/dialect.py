@@ -37,6 +37,7 @@ WORDS = {
         # Backoffs are kept in whole seconds since 2020, four bytes instead of eight a task.
         "clock": "(EXTRACT(EPOCH FROM STATEMENT_TIMESTAMP()) - 1577836800)::int",
         "for_update": "FOR UPDATE",
+        "no_key_update": "FOR NO KEY UPDATE",
         "skip_locked": "FOR UPDATE SKIP LOCKED",
         "materialized": "MATERIALIZED",
         "sweep_before": "STATEMENT_TIMESTAMP() - INTERVAL '4 seconds'",
@@ -74,6 +75,7 @@ WORDS = {
         "clock": "(CAST(STRFTIME('%%s', 'now') AS INTEGER) - 1577836800)",
         # SQLite locks the whole database at BEGIN IMMEDIATE instead.
         "for_update": "",
+        "no_key_update": "",
         "skip_locked": "",
         "materialized": "MATERIALIZED",
         "sweep_before": "STRFTIME('%%Y-%%m-%%d %%H:%%M:%%f', 'now', '-4 seconds')",

@@ -7,7 +7,7 @@ from django.db import transaction
 from django.db.models.functions import Now
 from django.utils.dateparse import parse_datetime
 
-from runs import attempts, events, moves, tallies
+from runs import attempts, cancels, events, moves, tallies
 from runs.dialect import database_now
 from runs.errors import StateConflict
 from runs.models import Run, RunEvent, Tally
@@ -119,10 +119,10 @@ def _record(
 def _revive(run: Run, states: tuple[TaskState, ...], selection: Selection) -> bool:
     """Let a cancelled run hand out tasks again: whoever restarts its tasks wants them done.
 
-    What is not called off yet counts, too. Where the selection has none, the run stays cancelled.
+    What is not called off yet is, first: only what the restart means is to be handed out. Where
+    that is nothing, the run stays cancelled.
     """
-    if not selection.states:
-        states = (*states, TaskState.WAITING)
+    cancels.finish_cancelling(run)
     some = pieces(run, states, selection)
     if not any(moves.any_of(run.id, states, one.condition, *one.values) for one in some):
         return False
@@ -134,8 +134,11 @@ def _revive(run: Run, states: tuple[TaskState, ...], selection: Selection) -> bo
 # A restart leaves alone what waits at 0 % with nothing to be forgiven, without a lock. A task in
 # backoff has an attempt to forgive, so that a restart lets it wait like all others.
 NOT_FRESH = " AND NOT (state = 0 AND percent = 0 AND attempt = forgiven)"
-# Looked up once for a statement.
-NOT_CANCELLED = " AND (SELECT r.state FROM runs_run AS r WHERE r.id = %s) <> 'cancelled'"
+# Looked up once for a statement, and held until the commit: who cancels the run comes before it, or
+# after it and finds these tasks waiting.
+NOT_CANCELLED = """ AND (
+    SELECT r.state FROM runs_run AS r WHERE r.id = %s {no_key_update}
+) <> 'cancelled'"""
 
 
 @rerun_on_conflict

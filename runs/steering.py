@@ -10,15 +10,13 @@ from typing import Any
 
 from django.db import transaction
 from django.db.models import Case, F, When
-from django.db.models.functions import Coalesce, Now
+from django.db.models.functions import Now
 
-from runs import events, moves, policy, reports, tallies
-from runs.cancels import OPEN_STATES, call_off
+from runs import events, policy, reports, tallies
+from runs.cancels import finish_cancelling
 from runs.errors import Conflict, RunNotFound, StateConflict
 from runs.models import Run, RunEvent
-from runs.pieces import PIECE
-from runs.retrying import rerun_on_conflict
-from runs.states import RunState, TaskState
+from runs.states import RunState
 from runs.tallies import Counts
 
 EXPIRE_AT_ONCE = 10
@@ -162,45 +160,6 @@ def cancel_by_policy(run: Run, *, why: str, what: str = "cancel", pieces: int = 
         finish_cancelling(run, pieces)
 
 
-def finish_cancelling(run: Run, most: int | None = None) -> tuple[int, int]:
-    """Call off the tasks of a cancelled run, ``most`` pieces of them.
-
-    Returns:
-        How many tasks were called off, and in how many pieces some were found.
-    """
-    event = events.latest(run, "cancel", "expire")
-    who = event.who if event else ""
-    reason = f"cancelled by {who}" if who else "cancelled by the run's policy"
-    count = pieces = 0
-    for state in OPEN_STATES:
-        while pieces != most:
-            found, cancelled = _cancel_some(run, state, reason)
-            count += cancelled
-            if not found:
-                break
-            pieces += 1
-    if event and count:
-        RunEvent.objects.filter(pk=event.pk).update(tasks=Coalesce("tasks", 0) + count)
-    return count, pieces
-
-
-@rerun_on_conflict
-def _cancel_some(run: Run, state: TaskState, why: str) -> tuple[int, int]:
-    """Cancel some tasks of one state in a transaction of its own, unless the run is revived.
-
-    Returns:
-        How many were found, and how many cancelled: somebody else may cancel them, too, and
-        finding only what he has just done does not mean that there is no more.
-    """
-    with transaction.atomic():
-        # Held before its tasks are looked at: who revives the run finds them cancelled, or sees to
-        # it that they are not.
-        if not Run.objects.locked(run).filter(state=RunState.CANCELLED):
-            return 0, 0
-        found = moves.lock(run.id, moves.SOME, run.id, state, PIECE)
-        return len(found), call_off(run, found, OPEN_STATES, why)
-
-
 def change_policy(
     *,
     run: Run,
@@ -325,7 +284,8 @@ def go_on_cancelling(run_id: int, most: int) -> tuple[int, int]:
     cancelled = run.state == RunState.CANCELLED
     called_off, pieces = finish_cancelling(run, most) if cancelled else (0, 0)
     if not pieces:  # unless a revived run has been cancelled again since it was read
-        Run.objects.filter(pk=run.pk, state=run.state).update(unfinished=False)
+        same = Run.objects.filter(pk=run.pk, state=run.state, changed__lte=run.changed)
+        same.update(unfinished=False)
     return called_off, pieces
 
 

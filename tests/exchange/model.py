@@ -150,6 +150,12 @@ class Run:
         ready = [number for number, task in first if task.ready]
         return ready, [number for number, task in first if task.backoff and task.due]
 
+    def may_be_stopped_by(self, told: Iterable[Any]) -> bool:
+        """Whether reports may be one failure too many: they are judged before tasks go out."""
+        failures = (Outcome.FAILED, Outcome.TIMEOUT)
+        limited = self.policy["fail_count"] is not None
+        return limited and any(one.ending and one.ending.outcome in failures for one in told)
+
     def end(self, task: Task, outcome: Outcome) -> bool:
         """An attempt ended; answers whether the task is failed for good."""
         task.close(outcome)

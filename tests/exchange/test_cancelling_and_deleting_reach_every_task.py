@@ -9,7 +9,7 @@ from django.contrib.auth.models import User
 from django.db.models.functions import Now
 from rest_framework.test import APIClient
 
-from runs import appending, lifecycle, moves, restarts, steering, sweep, tallies
+from runs import appending, cancels, lifecycle, moves, restarts, steering, sweep, tallies
 from runs.errors import StateConflict
 from runs.models import Run, RunEvent, Task, TaskInput
 from tests import factories
@@ -23,7 +23,7 @@ def test_a_sweep_beside_a_cancel_does_not_end_it(
     alice: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Both find the same tasks; who comes second finds them cancelled, and that is not the end."""
-    monkeypatch.setattr(steering, "PIECE", 10)
+    monkeypatch.setattr(cancels, "PIECE", 10)
     run = factories.run(alice, 100)
     lock, raced = moves.lock, []
 
@@ -31,7 +31,7 @@ def test_a_sweep_beside_a_cancel_does_not_end_it(
         found = lock(run_id, condition, *values)
         if found and not raced:  # what a sweep that came first would leave
             raced.append(True)
-            rows = [row for row in found if row.state in steering.OPEN_STATES]
+            rows = [row for row in found if row.state in cancels.OPEN_STATES]
             tallies.add(run_id, moves.cancel(rows, why="by the sweep"))
             return lock(run_id, "id {in_list}", moves.as_list([row.id for row in found]))
         return found
@@ -45,7 +45,7 @@ def test_a_sweep_beside_a_cancel_does_not_end_it(
 def test_a_cancel_that_was_cut_short_is_finished_by_sweeps_or_by_another(
     alice: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(steering, "PIECE", 10)
+    monkeypatch.setattr(cancels, "PIECE", 10)
     runs = [factories.run(alice, 100) for _ in range(2)]
     for run in runs:
         steering.cancel_by_policy(run, why="too much failed")
@@ -77,7 +77,7 @@ def test_a_sweep_looks_after_all_cancelled_runs_until_it_finds_nothing_there(ali
 def test_few_tasks_of_a_run_do_not_wait_for_the_many_of_another(
     alice: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(steering, "PIECE", 2)
+    monkeypatch.setattr(cancels, "PIECE", 2)
     large, small = factories.run(alice, 100), factories.run(alice, 2)
     Run.objects.update(state="cancelled", unfinished=True)
     sweep.sweep()
@@ -88,7 +88,7 @@ def test_few_tasks_of_a_run_do_not_wait_for_the_many_of_another(
 def test_what_computes_is_called_off_first(
     alice: User, exchange: Call, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(steering, "PIECE", 2)
+    monkeypatch.setattr(cancels, "PIECE", 2)
     run = factories.run(alice, 100)
     assert numbers(exchange(run, want=3)) == [0, 1, 2]
     steering.cancel_by_policy(run, why="too much failed")

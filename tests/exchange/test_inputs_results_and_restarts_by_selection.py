@@ -264,17 +264,21 @@ def test_a_selection_without_tasks_does_not_revive_a_cancelled_run(
     factories.check_books(run)
 
 
-def test_what_is_not_called_off_yet_is_kept_by_a_restart(
+def test_a_restart_sets_nothing_else_free_of_a_run_that_is_still_called_off(
     alice: User, api: APIClient, exchange: Call
 ) -> None:
     run = finish_some(alice, exchange)
     steering.cancel_by_policy(run, why="too much fails", pieces=0)  # the sweep is to call off more
-    waiting = run.tasks.filter(state=TaskState.WAITING).values_list("number", flat=True)
-    body = {"tasks": f"{waiting[0]}-{waiting[0]}"}
-    answer = api.post(f"/api/runs/{run.uuid.hex}/restart", body, format="json")
-    assert answer.json() == {"tasks": 0}, "it waits already"
+    first, *others = run.tasks.filter(state=TaskState.WAITING).values_list("number", flat=True)
+    answer = api.post(f"/api/runs/{run.uuid.hex}/restart", {"tasks": str(first)}, format="json")
+    assert answer.json() == {"tasks": 1}
     run.refresh_from_db()
     assert run.state == "active"
+    assert tallies.read(run.id).waiting == 1
+    restart, cancel = api.get(f"/api/runs/{run.uuid.hex}/events").json()["data"]
+    assert (restart["what"], restart["tasks"]) == ("restart", 1)
+    assert (cancel["what"], cancel["tasks"]) == ("cancel", 1 + len(others))
+    factories.check_books(run)
 
 
 def test_a_restart_ends_where_somebody_cancels_the_run(

@@ -152,6 +152,9 @@ class WholeFarm(RuleBasedStateMachine):
                 continue
             uuid = run.row.uuid.hex
             late, ended = self.take_in(run, who, told)
+            if want > 0 and ended is not None and run.may_be_stopped_by(told):
+                run.enforce(failed=ended)
+                ended = None
             stale += [(uuid, one.number, one.attempt) for one in late]
             held = run.held(who)
             got = [(one.number, one.attempt) for one in answer.tasks if one.run == uuid]
@@ -478,13 +481,15 @@ class WholeFarm(RuleBasedStateMachine):
         )
         if beyond:
             return
+        if run.state == "cancelled":
+            run.call_off()
         meant = chosen or (tuple(TaskState) if everything else (C, F, X))
         among = [
             task
             for number, task in enumerate(run.tasks)
             if not span or min(span) <= number <= max(span)
         ]
-        wanted = any(task.state in (chosen or (*meant, W)) for task in among)
+        wanted = any(task.state in meant for task in among)
         run.state = "active" if run.state == "cancelled" and wanted else run.state
         moved = {
             number: task.state

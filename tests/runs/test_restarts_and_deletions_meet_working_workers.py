@@ -7,7 +7,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.db import transaction
 
-from runs import books, lifecycle, moves, pieces, queue, restarts, steering, tallies
+from runs import books, cancels, lifecycle, moves, pieces, queue, restarts, steering, tallies
 from runs.errors import RunNotFound
 from runs.models import Attempt, Run, Tally, Task, Throughput, task_id
 from runs.selection import Selection
@@ -70,10 +70,10 @@ def test_what_a_restart_sets_free_is_not_cancelled_by_a_sweep_that_is_under_way(
             assert go_on.wait(30)
         return lock(*args)
 
-    monkeypatch.setattr(steering.moves, "lock", slowly)
+    monkeypatch.setattr(cancels.moves, "lock", slowly)
     sweep = start(lambda: steering.go_on_cancelling(run.id, 1))
     assert reached.wait(30)
-    monkeypatch.setattr(steering.moves, "lock", lock)
+    monkeypatch.setattr(cancels.moves, "lock", lock)
     chosen = Selection(numbers=((0, 19),))
     fresh = Run.objects.get(pk=run.pk)
     restart = start(lambda: restarts.restart(run=fresh, selection=chosen))
@@ -86,6 +86,44 @@ def test_what_a_restart_sets_free_is_not_cancelled_by_a_sweep_that_is_under_way(
     free = run.tasks.filter(state=TaskState.WAITING).values_list("number", flat=True)
     assert sorted(free) == list(range(20))
     factories.check_books(run)
+
+
+@pytest.mark.postgresql
+def test_a_cancel_beside_a_restart_leaves_nothing_waiting_for_good(alice: User) -> None:
+    run = factories.run(alice, 30)
+    steering.cancel(run=run, who="alice")
+    restarts.restart(run=run, selection=Selection(numbers=((0, 0),)))
+    first, second = (Run.objects.get(pk=run.pk) for _ in range(2))
+    with transaction.atomic():
+        moves.lock_one(task_id(run.id, 29))
+        restart = start(lambda: restarts.restart(run=first))
+        wait_until_blocked()  # it has looked at the run's state
+        cancel = start(lambda: steering.cancel(run=second, who="bob"))
+        wait_until_blocked(2)
+    assert restart.result(30) == 29
+    assert cancel.result(30) == 30
+    run.refresh_from_db()
+    assert (run.state, tallies.read(run.id).cancelled) == (RunState.CANCELLED, 30)
+    factories.check_books(run)
+
+
+def test_a_sweep_does_not_let_go_of_a_run_that_was_cancelled_again_meanwhile(
+    alice: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = factories.run(alice, 9)
+    steering.cancel(run=run, who="alice")
+
+    def meanwhile(*args: Any) -> tuple[int, int]:
+        """Nothing is found; and now somebody revives the run, and its policy cancels it."""
+        monkeypatch.undo()
+        fresh = Run.objects.get(pk=run.pk)
+        restarts.restart(run=fresh)
+        steering.cancel_by_policy(fresh, why="too much failed", pieces=0)
+        return 0, 0
+
+    monkeypatch.setattr(steering, "finish_cancelling", meanwhile)
+    steering.go_on_cancelling(run.id, 1)
+    assert steering.cancelled_runs() == [run.id]
 
 
 @pytest.mark.parametrize("steer", [steering.resume, steering.cancel])

@@ -29,11 +29,11 @@ def in_thread(operation: Callable[[], R]) -> R:
     return start(operation).result(timeout=30)
 
 
-def wait_until_blocked() -> None:
-    """Wait until some session waits for a lock (PostgreSQL), by asking, not by sleeping."""
+def wait_until_blocked(sessions: int = 1) -> None:
+    """Wait until so many sessions wait for locks (PostgreSQL), by asking, not by sleeping."""
     for _ in range(20_000):
         with connection.cursor() as cursor:
-            cursor.execute("SELECT COUNT(*) FROM pg_locks WHERE NOT granted")
-            if cursor.fetchone()[0]:
+            cursor.execute("SELECT COUNT(DISTINCT pid) FROM pg_locks WHERE NOT granted")
+            if cursor.fetchone()[0] >= sessions:
                 return
     raise AssertionError("nobody ever waited for a lock")
