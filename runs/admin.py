@@ -81,18 +81,18 @@ class CarefulChangeList(ChangeList):
             raise IncorrectLookupParameters(error) from error
 
 
-ID = re.compile(r"[0-9]{0,18}")
+ID = re.compile(r"[0-9]{1,18}")
 
 
-def check_ids(request: HttpRequest, *names: str) -> None:
-    """Refuse what can be no id; Django would look for it, and fail.
+def check_ids(request: HttpRequest, *names: str, empty: bool = False) -> None:
+    """Refuse what can be no id; Django would look for it, and fail. ``empty``: none is fine, too.
 
     Raises:
         BadRequest: a posted field of one of these names is none.
     """
     for name in names:
         for value in request.POST.getlist(name):
-            if not ID.fullmatch(value):
+            if not (ID.fullmatch(value) or (empty and not value)):
                 raise BadRequest(f"{name}={value[:40]!r} is no id")
 
 
@@ -278,7 +278,7 @@ class RunAdmin(AnyAdmin):
 
     def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         """One run."""
-        check_ids(request, *self.autocomplete_fields)
+        check_ids(request, *self.autocomplete_fields, empty=True)
         return super().changeform_view(request, *args, **kwargs)
 
     def has_add_permission(self, request: HttpRequest) -> bool:

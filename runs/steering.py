@@ -11,9 +11,11 @@ from typing import Any
 from django.db import transaction
 from django.db.models import Case, F, When
 from django.db.models.functions import Now
+from django.utils import timezone
 
 from runs import events, policy, reports, tallies
 from runs.cancels import finish_cancelling
+from runs.dialect import database_now
 from runs.errors import Conflict, RunNotFound, StateConflict
 from runs.models import Run, RunEvent
 from runs.states import RunState
@@ -133,8 +135,10 @@ def cancel(*, run: Run, who: str = events.POLICY, why: str = "", what: str = "ca
         How many tasks were cancelled.
 
     Raises:
-        StateConflict: the run is cancelled already, all of it.
+        StateConflict: the run is cancelled already, all of it, or it is finished, and not open.
     """
+    if run.state != RunState.CANCELLED and who != events.POLICY and _is_finished(run):
+        raise StateConflict("The run is finished, so there is nothing to cancel.")
     if run.state != RunState.CANCELLED or tallies.read(run.id).over:
         _call_off(run, what, who, why)
     return finish_cancelling(run)[0]
@@ -296,6 +300,18 @@ def late_runs() -> list[int]:
     )
     late = reports.with_work_left(late)
     return list(late.order_by("id").values_list("id", flat=True)[:EXPIRE_AT_ONCE])
+
+
+def expire_late(run: Run) -> None:
+    """Cancel a run if its window has passed, for who looks at it while nobody's call sweeps.
+
+    No query unless it has an end that this process's clock says is past.
+    """
+    if run.state == RunState.CANCELLED or not run.expire_at or run.expire_at > timezone.now():
+        return
+    if run.expire_at <= database_now() and not tallies.read(run.id).over:
+        expire(run.pk)
+        run.refresh_from_db(fields=["state"])
 
 
 def expire(run_id: int) -> None:

@@ -19,6 +19,7 @@ from django.db.models import Q
 from runs import appending, events, inputs, lifecycle, steering
 from runs.errors import FarmError, RunNotFound, StateConflict
 from runs.models import Run, RunEvent
+from runs.states import RunState
 from runs.steering import UPLOADED
 from runs.wording import tasks
 
@@ -90,8 +91,7 @@ def end(*, run: Run, who: str, why: str = "") -> None:
     first = told.order_by("id").first()
     if first is None or not steering.is_of_upload(first):
         raise StateConflict("The run was not begun as one whose tasks are to come.")
-    if not told.filter(what=UPLOADED).exists():
-        _end(run, who, stays_open=False, why=why or ARRIVED)
+    _end(run, who, stays_open=False, why=why or ARRIVED)
 
 
 def _go_on(run: Run, texts: Iterator[str], who: str, stays_open: bool) -> None:
@@ -116,15 +116,15 @@ def _go_on(run: Run, texts: Iterator[str], who: str, stays_open: bool) -> None:
 def _end(run: Run, who: str, stays_open: bool, why: str = ARRIVED) -> None:
     """All has come. Who has resumed the run, or paused it himself, has the last word on that."""
     with transaction.atomic():
-        held = steering.waits_for_upload(appending.lock(run))
-        if held:
+        locked = appending.lock(run)  # of those who say so at once one does it
+        if RunEvent.objects.filter(run=run, what=UPLOADED).exists():
+            return
+        if steering.waits_for_upload(locked):
             steering.set_going(run=run, who=who, why=why, open=stays_open)
-    if held:
-        return
-    if not stays_open:
-        steering.change_policy(run=run, who=who, why=why, open=False)
-    with transaction.atomic():
-        events.record(appending.lock(run), UPLOADED, who=who, why=why)
+            return
+        if not stays_open:
+            steering.change_policy(run=run, who=who, why=why, open=False)
+        events.record(locked, UPLOADED, who=who, why=why)
 
 
 def take_back(*, run: Run) -> None:
@@ -158,17 +158,17 @@ def _take_back(run: Run) -> bool:
 def is_incomplete(run: Run) -> bool:
     """Whether inputs of the run are still to come, or never came: an upload began, and has no end.
 
-    One query for a run that is open, none for another.
+    One query for a run that is open or paused, none for another.
     """
     return run.id in incomplete([run])
 
 
 def incomplete(runs: Iterable[Run]) -> set[int]:
     """Which of some runs are incomplete, by id; one query at most."""
-    open_runs = [run.id for run in runs if run.open]
-    if not open_runs:
+    possible = [run.id for run in runs if run.open or run.state == RunState.PAUSED]
+    if not possible:
         return set()
-    told = RunEvent.objects.filter(run__in=open_runs, what__in=("pause", UPLOADED))
+    told = RunEvent.objects.filter(run__in=possible, what__in=("pause", UPLOADED))
     told = told.filter(Q(what=UPLOADED) | Q(who=events.POLICY, why=steering.UPLOADING))
     kinds = set(told.values_list("run_id", "what"))
     return {run_id for run_id, what in kinds if (run_id, UPLOADED) not in kinds}

@@ -9,7 +9,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.verdicts import group_ids
-from runs import lifecycle, reports, restarts, tallies, uploads
+from runs import lifecycle, reports, restarts, steering, tallies, uploads
 from runs.api import paging, policies
 from runs.api.base import FarmViewSet, no_content
 from runs.api.errors import in_words
@@ -110,6 +110,8 @@ class RunViewSet(FarmViewSet):
         if info not in ("", *RUN_INFO):
             raise UnknownInfo(info, RUN_INFO)
         run = (reports.find_workable if info else reports.find_shown)(request.user, uuid)
+        if not info:
+            steering.expire_late(run)
         progress = reports.progress(run)
         if info:
             return Response({info: show_counts(progress)[info]})

@@ -94,6 +94,7 @@ class RunDetail(RunOutput):
     uploading = serializers.BooleanField(
         help_text="Whether inputs are still to come, or never came: nobody has said `uploaded`."
     )
+    open = serializers.BooleanField(help_text="Whether it takes more tasks.")
 
 
 class RunNumber(serializers.Serializer[Any]):
@@ -243,6 +244,7 @@ def show_run_detail(run: Run, progress: Progress) -> dict[str, Any]:
         **show_counts(progress),
         "updated": progress.last_movement or run.created,
         "uploading": uploads.is_incomplete(run),
+        "open": run.open,
     }
 
 

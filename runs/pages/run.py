@@ -122,6 +122,7 @@ def failed_again(shown: ShownRun) -> Offer:
 def show_run(request: HttpRequest, uuid: str) -> HttpResponse:
     """Where the run stands, how fast it goes, its workers, its history."""
     run = run_of(request, uuid)
+    steering.expire_late(run)
     context = framed(run, "run")
     shown: ShownRun = context["shown"]
     found = rates.minutes(run) if run.started else []
@@ -139,6 +140,7 @@ def show_run(request: HttpRequest, uuid: str) -> HttpResponse:
         "front": front,
         "menu": menu,
         "api_url": request.build_absolute_uri("/api/"),
+        "farm_url": request.build_absolute_uri("/"),
     }
     return page(request, "runs/run.html", context)
 

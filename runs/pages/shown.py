@@ -102,9 +102,18 @@ class ShownRun:
         return timezone.now() - moved > BETWEEN_TASKS
 
     @property
+    def trouble(self) -> str:
+        """What people should see beside its state, in words: a run that ended so is no success."""
+        if self.progress.over and self.counts.failed:
+            return "with failures"
+        if self.state == reports.FINISHED and self.counts.cancelled:
+            return "with cancelled tasks"
+        return ""
+
+    @property
     def look(self) -> str:
-        """How its badge looks: a run that ended with failures is no success."""
-        return "troubled" if self.progress.over and self.counts.failed else ""
+        """How its badge looks."""
+        return "troubled" if self.trouble else ""
 
     @property
     def elapsed(self) -> timedelta | None:

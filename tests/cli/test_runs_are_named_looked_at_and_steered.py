@@ -9,7 +9,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -64,24 +63,6 @@ def test_what_is_refused_is_told_without_the_call(taskfarm: Call, tiles: Run) ->
         assert (said.code, "http" in said.err, said.err.count("\n")) == (1, False, 1), said.err
     said = taskfarm("wait", tiles.uuid, "--timeout", "0.1s")
     assert (said.code, "it is active" in said.err, "<" in said.err) == (124, True, False)
-
-
-def test_status_tells_why_nothing_of_a_run_is_computed(taskfarm: Call, farm: Farm) -> None:
-    run = farm.create_run(2)
-    lines = taskfarm("status", run.uuid).lines
-    assert lines[-2].startswith("idle     task 0 waits: it is in line")
-    assert "no worker computes for this run" in lines[-2]
-    assert lines[-1].strip() == f"'taskfarm work {run.uuid[:12]} --proc 8' works on it here."
-    later = farm.create_run(2, start_after=datetime.now(UTC) + timedelta(days=2))
-    assert taskfarm("status", later.uuid, "--json").json["idle"]["code"] == "not_yet"
-    assert "works on it here" not in taskfarm("status", later.uuid).out
-    seen = []
-    run.work(lambda task: seen.append(taskfarm("status", run.uuid).out))
-    assert ("1 computing" in seen[0], "idle" in seen[0]) == (True, False)
-    assert "idle" not in taskfarm("status", run.uuid).out
-    run.restart(tasks="0", states=["done"])
-    run.pause()
-    assert taskfarm("status", run.uuid, "--json").json["idle"] is None
 
 
 def test_nothing_can_be_called_last(taskfarm: Call, here: Path) -> None:
@@ -411,7 +392,7 @@ def test_bash_completes(taskfarm: Call, here: Path) -> None:
     assert bash(ask.format("completion f", 2)) == "fish"
     assert bash(ask.format("tasks last --status c", 4)) == "computing cancelled"
     assert bash(ask.format("ls --state p", 3)) == "paused"
-    assert bash(ask.format("wait l", 2)) == "last"
+    assert bash(ask.format("wait las", 2)) == "last"
 
 
 def test_tab_offers_runs_runners_handlers_and_batch_systems(

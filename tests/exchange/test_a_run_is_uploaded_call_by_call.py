@@ -4,12 +4,14 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.db import transaction
 from rest_framework.test import APIClient
 
 from runs import metrics, queue, steering, uploads
 from runs.models import Run, RunEvent
 from tests import factories
 from tests.api.shape import assert_refused
+from tests.runs.threads import start, wait_until_blocked
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -68,6 +70,29 @@ def test_what_is_said_again_changes_nothing(alice: User, api: APIClient) -> None
     assert end(api, run).status_code == 204
     run.refresh_from_db()
     assert (run.state, run.open, history(run)) == ("paused", True, before)
+
+
+@pytest.mark.postgresql
+def test_of_those_who_say_so_at_once_one_does_it(alice: User, api: APIClient) -> None:
+    run = begin(api)
+    append(api, run, "a")
+    with transaction.atomic():
+        Run.objects.locked(run).get()
+        both = [start(lambda: uploads.end(run=run, who="alice")) for _ in range(2)]
+        wait_until_blocked(2)
+    for one in both:
+        one.result(30)
+    assert [what for what, _, _ in history(run)] == ["pause", "append", "uploaded"]
+
+
+def test_closing_it_by_its_policy_does_not_end_the_upload(alice: User, api: APIClient) -> None:
+    run = begin(api)
+    append(api, run, "a")
+    api.patch(f"/api/runs/{run.uuid.hex}/policy", {"open": False}, format="json")
+    told = api.get(f"/api/runs/{run.uuid.hex}").json()
+    assert (told["uploading"], told["open"], told["state"]) == (True, False, "paused")
+    assert end(api, run).status_code == 204
+    assert api.get(f"/api/runs/{run.uuid.hex}").json()["state"] == "active"
 
 
 def test_who_makes_do_with_what_has_come_says_why(alice: User, api: APIClient) -> None:

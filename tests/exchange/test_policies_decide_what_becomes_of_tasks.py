@@ -9,6 +9,7 @@ from django.contrib.auth.models import User
 from django.db import IntegrityError, connection
 from django.db.models import F
 from django.db.models.functions import Now
+from django.test import Client
 from django.utils import timezone
 from rest_framework.test import APIClient
 
@@ -150,6 +151,33 @@ def test_an_attempt_that_takes_too_long_is_ended(alice: User, exchange: Call) ->
     assert Task.objects.get(run=run, number=1).state == TaskState.COMPUTING
     assert run.attempts.get().outcome == Outcome.TIMEOUT
     factories.check_books(run)
+
+
+@pytest.mark.parametrize("path", ["/api/runs/{}", "/runs/{}/"])
+def test_who_looks_at_a_run_whose_time_is_up_sees_it_cancelled(
+    alice: User, client: Client, api: APIClient, path: str
+) -> None:
+    client.force_login(alice)
+    look = (api if "api" in path else client).get
+    over, late = (factories.run(alice, 4) for _ in range(2))
+    factories.advance(over, factories.worker(alice), done=4)
+    Run.objects.update(expire_at=timezone.now() - timedelta(hours=1))
+    for run, events in ((over, []), (late, ["expire"])):
+        for _ in range(2):
+            assert look(path.format(run.uuid.hex)).status_code == 200
+        assert [event.what for event in run.events.all()] == events
+        factories.check_books(run)
+    assert tallies.read(late.id).cancelled == 4
+
+
+def test_a_run_that_is_over_cannot_be_cancelled_unless_it_is_open(alice: User) -> None:
+    run = factories.run(alice, 1)
+    factories.advance(run, factories.worker(alice), done=1)
+    with pytest.raises(StateConflict, match="nothing to cancel"):
+        steering.cancel(run=Run.objects.get(), who="alice")
+    steering.change_policy(run=Run.objects.get(), who="alice", open=True)
+    assert steering.cancel(run=Run.objects.get(), who="alice") == 0
+    assert Run.objects.get().state == "cancelled"
 
 
 def test_a_run_hands_out_inside_its_window_only(alice: User, exchange: Call) -> None:

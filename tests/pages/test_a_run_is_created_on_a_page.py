@@ -2,6 +2,7 @@
 
 import pytest
 
+from runs import appending
 from runs.models import Run
 from tests import factories
 
@@ -19,6 +20,17 @@ def test_it_ends_on_the_run_with_the_lines_that_start_workers(alice, visit, answ
     assert f'farm.run("{run.uuid.hex}").work(work)' in page
     assert 'connect("http://testserver/api/", "alice", ' in page
     assert f"manageTF -b http://testserver/api/ -u alice {run.uuid.hex} --info" in page
+
+
+def test_a_run_of_commands_tells_how_commands_are_worked_on(alice, visit):
+    plain, inputs, template = (factories.run(alice, 2) for _ in range(3))
+    appending.append(run=inputs, values=["true"], who="alice")
+    Run.objects.filter(pk=template.pk).update(template="prog {task}")
+    client, work = visit(alice), "taskfarm work {} --proc 8"
+    for run, commands, python in ((plain, 0, 1), (inputs, 1, 1), (template, 1, 0)):
+        page = client.get(f"/runs/{run.uuid.hex}/").content.decode()
+        assert page.count(work.format(run.uuid.hex)) == commands
+        assert page.count(f'farm.run("{run.uuid.hex}")') == python
 
 
 @pytest.mark.parametrize("size", ["", "-1", "1.5", "ten", "9" * 13])

@@ -5,8 +5,9 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from runs import queue, restarts
+from runs import queue, restarts, steering
 from runs.models import Run, Tally, Throughput
+from runs.selection import Selection
 from runs.states import Outcome
 from runs.tallies import MILLION
 from runs.wording import percentage
@@ -112,6 +113,24 @@ def test_a_run_that_finished_with_failures_says_so_wherever_it_is_shown(alice, v
     factories.advance(run, factories.worker(alice), failed=1)
     for path in ("/runs/", f"/runs/{run.uuid.hex}/"):
         assert "with failures" in client.get(path).content.decode()
+
+
+def test_a_run_that_finished_with_cancelled_tasks_says_so(alice, visit):
+    run = factories.run(alice, 2)
+    steering.cancel(run=run, who="alice")
+    restarts.restart(run=run, selection=Selection(numbers=((0, 0),)))
+    factories.advance(run, factories.worker(alice), done=1)
+    client = visit(alice)
+    for path in ("/runs/", f"/runs/{run.uuid.hex}/"):
+        assert "with cancelled tasks" in client.get(path).content.decode()
+
+
+def test_an_open_run_of_which_all_is_done_says_so(alice, visit):
+    run = factories.run(alice, 1, open=True)
+    factories.advance(run, factories.worker(alice), done=1)
+    assert (
+        "open: more tasks may come" in visit(alice).get(f"/runs/{run.uuid.hex}/").content.decode()
+    )
 
 
 def test_the_mean_progress_is_not_taken_for_the_share_that_is_done(alice, visit, api):

@@ -314,6 +314,12 @@ def test_ids_that_no_form_has_sent_are_refused(root, run, answer, value):
     assert (run.name, run.state) == ("tiles", "active")
 
 
+def test_an_empty_id_is_none_of_a_row_but_no_group_is_fine(root, run, answer):
+    assert answer(root, "/admin/runs/run/", action="pause", _selected_action="").status_code == 400
+    change = answer(root, f"/admin/runs/run/{run.pk}/change/", name="new", group="")
+    assert change.status_code != 400
+
+
 def test_who_resumes_a_run_is_told_that_it_is_not_complete(root, alice, answer):
     run = uploads.begin(owner=alice, name="cut short")
     assert "1 of them is not complete" in act(answer, root, "resume", run).content.decode()

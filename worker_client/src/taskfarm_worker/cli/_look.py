@@ -89,7 +89,9 @@ def _code(seen: Look) -> int:
     """The exit code for a run that is over."""
     if seen.info["state"] == "cancelled":
         return CANCELLED
-    return TASKS_FAILED if seen.info.get("numFailed") else DONE
+    if seen.info.get("numFailed"):
+        return TASKS_FAILED
+    return CANCELLED if seen.info.get("numCancelled") else DONE
 
 
 def tasks(context: Context) -> int:

@@ -30,8 +30,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     Returns:
         the exit code: 0 done, 1 failed (a line on stderr says why), 3 tasks have failed, 4 the run
-        was cancelled, 75 stopped early with the tasks given back, 124 waited in vain, 130
-        interrupted.
+        or some of its tasks were cancelled, 75 stopped early with the tasks given back, 124 waited
+        in vain, 130 interrupted.
 
     Raises:
         SystemExit: with code 2 for wrong usage; with code 0 after --help and --version.

@@ -23,8 +23,9 @@ EPILOG = """\
 RUN is a UUID, at least four digits of its start, a name, a working folder, or 'last'.
 Address and credentials: 'taskfarm login', or TASKFARM_URL with TASKFARM_USER and TASKFARM_PASSWORD
 or TASKFARM_TOKEN, or ~/.config/taskfarm/config.ini (mode 0600).
-Exit codes: 0 done, 1 failed (a line says why), 2 wrong usage, 3 tasks have failed, 4 the run was
-cancelled, 75 stopped early and the tasks given back, 124 waited in vain, 128+N ended by signal N.
+Exit codes: 0 done, 1 failed (a line says why), 2 wrong usage, 3 tasks have failed, 4 the run or
+some of its tasks were cancelled, 75 stopped early and the tasks given back, 124 waited in vain,
+128+N ended by signal N.
 """
 
 Commands = Any  # argparse's own type for subparsers is private
@@ -176,7 +177,8 @@ def labelled(parser: argparse.ArgumentParser) -> None:
     add("--task-timeout", type=seconds, metavar="TIME", help="for one attempt: 90s, 15m, 4:00:00")
     add("--backoff", type=seconds, metavar="TIME", help="before a failed task is tried again")
     add("--priority", type=int, metavar="N", help="among the runs of a namespace; high comes first")
-    add("--max-fails", type=int, metavar="N", help="pause the run once so many tasks have failed")
+    add("--max-fails", type=int, metavar="N",
+        help="pause the run once so many tasks have failed: about, with short ones")  # fmt: skip
     add("--max-fail-percent", type=float, metavar="P", help="the same in per cent")
     add("--canary", type=int, metavar="N", help="hold the rest until the first N have succeeded")
     add("--columns", type=int, metavar="N", help="the tasks are a grid of N columns: see the map")

@@ -35,6 +35,9 @@ UPLOADING = "its inputs are still being uploaded"
 
 CUT_SHORT = "or the upload was cut short"
 
+STEERED = {"paused": ("pause",), "cancelled": ("cancel", "expire")}
+"""States that people or policy set, and the events of it."""
+
 STATES = ("waiting", "computing", "done", "failed", "cancelled")
 
 
@@ -46,7 +49,7 @@ class Look:
         info: what the server tells.
         groups: its failed tasks by their error.
         rate: tasks that end per second; None when nobody knows.
-        pause: of a paused run, the event by which it was paused.
+        pause: of a run that is paused or cancelled, the event by which it was.
         idle: of a run that waits and of which nothing is computed, why its first task waits.
     """
 
@@ -86,7 +89,8 @@ class Look:
         """All of it, for programs."""
         told = {"rate": self.rate, "secondsLeft": self.seconds_left, "failures": self.groups}
         pause = self.pause and {name: self.pause[name] for name in ("at", "who", "why")}
-        return {**self.info, **told, "paused": pause, "idle": self.idle}
+        steered = {state: pause if self.info["state"] == state else None for state in STEERED}
+        return {**self.info, **told, **steered, "idle": self.idle}
 
     def counts(self) -> str:
         """The tasks by state."""
@@ -100,7 +104,7 @@ class Look:
         if self.rate and self.moving:
             pace = f", {self.rate:.3g}/s, {span(self.seconds_left or 0)} left"
         elif self.pause:
-            pace = f"; paused {paused_in_words(self.pause)}"
+            pace = f"; {self.info['state']} {paused_in_words(self.pause)}"
         elif self.idle:
             pace = f"; task {self.idle['task']} waits: {self.idle['reason']}"
         if self.info.get("uploading"):
@@ -116,10 +120,13 @@ class Look:
             f"tasks    {self.counts() or 'none'}",
         ]
         if self.pause:
-            lines.append(f"paused   {paused_in_words(self.pause)}")
+            lines.append(f"{info['state']:9}{paused_in_words(self.pause)}")
         if info.get("uploading"):
             lines.append(f"inputs   not complete: {UPLOADING}, {CUT_SHORT}")
             lines.append(f"         {way_on(info['uuid'][:12])}")
+        elif info.get("open"):
+            lines.append("open     it takes more tasks, and its workers wait for them:")
+            lines.append(f"         'taskfarm close {info['uuid'][:12]}' says that none will come.")
         if self.idle:
             lines.append(f"idle     task {self.idle['task']} waits: {self.idle['reason']}")
         if self.idle and self.idle["code"] == "in_line":
@@ -164,21 +171,22 @@ def one_of(group: dict[str, Json]) -> list[str]:
     return [printable(f"task {group['task']}: {last}")]
 
 
-def pause_of(run: Run) -> dict[str, Json] | None:
-    """How a run was paused, for those who know that it is: one call.
+def pause_of(run: Run, state: str = "paused") -> dict[str, Json] | None:
+    """How a run was paused or cancelled, for those who know that it is: one call.
 
     Args:
         run: the run.
+        state: which of them it is.
 
     Returns:
         the event, with `id`, `at`, `who` (empty: its policy) and `why`; None where there is none.
     """
     events = itertools.islice(run.events(), LOOKED_AT)
-    return next((event for event in events if event["what"] == "pause"), None)
+    return next((event for event in events if event["what"] in STEERED[state]), None)
 
 
 def paused_in_words(pause: dict[str, Json]) -> str:
-    """Tell who has paused a run, and why.
+    """Tell who has paused or cancelled a run, and why.
 
     Args:
         pause: the event.
@@ -206,7 +214,7 @@ def way_on(name: str) -> str:
 
 
 class Awaited(Run):
-    """A run that says so, once, whenever it is found paused."""
+    """A run that says so, once, whenever it is found paused, or has tasks that none can get yet."""
 
     def __init__(self, run: Run, say: Callable[[str], None]) -> None:
         """Prepare.
@@ -218,6 +226,7 @@ class Awaited(Run):
         super().__init__(run._server, run.uuid)
         self._say = say
         self._paused = False
+        self._idle = ""
 
     @property
     def progress(self) -> Progress:
@@ -231,7 +240,17 @@ class Awaited(Run):
             waits = pause and not pause["who"] and pause["why"] == UPLOADING
             way = way_on(name) if waits else f"'taskfarm resume {name}' lets it go on."
             self._say(f"Run {name} is paused{how}. {way}")
+        if seen.state == "active" and seen.waiting and not seen.computing:
+            self._tell_idle()
         return seen
+
+    def _tell_idle(self) -> None:
+        """Say why its tasks wait, unless it is that nobody happens to ask for them."""
+        idle = idle_of(self)
+        code, before = idle["code"] if idle else "", self._idle
+        self._idle = code
+        if idle and code not in (before, "in_line", "backoff"):
+            self._say(f"Run {self.uuid[:12]}: task {idle['task']} waits: {idle['reason']}.")
 
 
 def printable(text: str) -> str:
@@ -259,7 +278,7 @@ def look(run: Run, rate: Callable[[dict[str, Json]], float | None] | None = None
     """
     info = run.info()
     groups = run.failure_groups() if info.get("numFailed") else []
-    pause = pause_of(run) if info["state"] == "paused" else None
+    pause = pause_of(run, info["state"]) if info["state"] in STEERED else None
     idle = info["state"] == "active" and info["numWaiting"] and not info["numComputing"]
     return Look(info, groups, (rate or mean_rate)(info), pause, idle_of(run) if idle else None)
 

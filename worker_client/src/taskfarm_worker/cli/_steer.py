@@ -15,8 +15,9 @@ WITHOUT = "without the inputs that have not come"
 def restart(context: Context) -> int:
     """Put tasks back to waiting."""
     args = context.args
-    if args.tasks == "":  # an empty variable of a script, which must not mean all tasks
-        raise InvalidArgumentError("--tasks is empty: give numbers such as 0-99,200.")
+    for name, like in (("tasks", "numbers such as 0-99,200"), ("host", "a name such as n012")):
+        if getattr(args, name) == "":  # an empty variable of a script: it must not mean all tasks
+            raise InvalidArgumentError(f"--{name} is empty: give {like}.")
     count = context.run.restart(
         args.all,
         states=args.status or (),
@@ -107,6 +108,9 @@ def close(context: Context) -> int:
         else:
             run.change(open=False, reason=context.args.reason)
         _tell(context, run, "closed")
+        if run.progress.state == "paused":
+            name = run.uuid[:12]
+            context.screen.note(f"It stays paused: 'taskfarm resume {name}' lets it go on.")
     return DONE
 
 

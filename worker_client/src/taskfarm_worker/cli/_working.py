@@ -27,7 +27,7 @@ from ._context import CANCELLED, DONE, STOPPED, TASKS_FAILED, Context
 from ._make import POLICY, check_tasks, make_run, ordered, origin_of, policy, read_tasks
 from ._numbers import MOST_PROC
 from ._screen import span
-from ._state import Look, failed_in_words, look, pause_of, paused_in_words, way_on
+from ._state import Look, failed_in_words, idle_of, look, pause_of, paused_in_words, way_on
 
 PROC = 8
 
@@ -356,25 +356,30 @@ class _ticker:
         try:
             info = self._run.info()
             pause = pause_of(self._run) if info["state"] == "paused" else None
+            idle = idle_of(self._run) if info["state"] == "active" and info["numWaiting"] else None
         except TaskFarmError:  # it is away: the courier waits for it, and says so
             return
         if pause and not pause["who"] and not info.get("uploading"):
             farmer.halt(f"{PAUSED}: {pause['why']}" if pause["why"] else PAUSED)
             return
-        told = (info["state"], pause and pause["id"])
-        words = _waited_for(info, pause)
+        told = (info["state"], pause and pause["id"], idle and idle["code"])
+        words = _waited_for(info, pause, idle)
         if words and told != self._told:
             self._context.screen.note(("\r\x1b[K" if self._shown else "") + words)
         self._told = told
 
 
-def _waited_for(info: dict[str, Json], pause: dict[str, Json] | None) -> str:
+def _waited_for(
+    info: dict[str, Json], pause: dict[str, Json] | None, idle: dict[str, Json] | None
+) -> str:
     """What a farmer without tasks waits for; nothing where others just have them."""
     name = str(info["uuid"])[:12]
     way = f" {way_on(name)}" if info.get("uploading") else ""
     if pause:
         return f"The run is paused {paused_in_words(pause)}. It is waited for.{way}"
-    if info["state"] == "finished":
+    if idle and idle["code"] != "in_line":
+        return f"Nothing can be had yet: task {idle['task']} waits: {idle['reason']}."
+    if info["state"] == "finished" and info.get("open", True):
         way = way or f" 'taskfarm close {name}' says that none will come."
         return f"All its tasks have ended, and the run is open: more are waited for.{way}"
     return ""
