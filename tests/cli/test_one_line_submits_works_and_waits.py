@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import os
 import shlex
 import subprocess
 import sys
@@ -253,6 +254,19 @@ def test_long_tasks_come_first_by_a_column_and_by_an_earlier_run(
     assert Path("third/logs/log_0").read_text() == "b\n"
     assert "either --cost" in taskfarm("submit", lists, "--order", "cost").err
     assert "no column" in taskfarm("submit", lists, "--order", "cost", "--cost", "x").err
+
+
+@pytest.mark.parametrize("name", ["sim", ""])
+def test_an_earlier_run_that_gives_no_order_is_called_by_its_name(
+    taskfarm: Call, process: Call, farm: Farm, name: str
+) -> None:
+    like = farm.create_run(inputs=["true"] * 3, name=name and f"{name} {os.urandom(4).hex()}")
+    called = f"Run {like.info()['name'] or like.uuid[:12]} has"
+    Path("in.tasks").write_text("true\n")
+    words = ("submit", "in.tasks", "--order", "cost", "--like", like.uuid)
+    assert taskfarm(*words).err.startswith(f"taskfarm: {called} measured nothing")
+    assert process("work", like.uuid).code == 0
+    assert taskfarm(*words).err.startswith(f"taskfarm: {called} more tasks than this list")
 
 
 def test_a_run_without_commands_is_not_spoilt(process: Call, farm: Farm) -> None:
