@@ -28,7 +28,9 @@ kill -SEGV $$
 """
 
 
-def test_a_list_is_worked_on_with_logs_and_exit_codes(process: Call, farm: Farm) -> None:
+def test_a_list_is_worked_on_with_logs_and_exit_codes(
+    process: Call, taskfarm: Call, farm: Farm
+) -> None:
     Path("work.tasks").write_text(LIST)
     said = process("run", "work.tasks", "--proc", 3)
     assert said.code == 3, said.err
@@ -45,6 +47,10 @@ def test_a_list_is_worked_on_with_logs_and_exit_codes(process: Call, farm: Farm)
     (first, second) = run.results()
     assert first["output"]["seconds"] >= first["output"]["cpu"] >= 0
     assert second["output"]["slot"] in (1, 2, 3)
+    each = taskfarm("failures", folder, "--each").lines
+    assert each[:2] == ["2: exit code 7", "3: killed by SIGSEGV (exit code -11)"]
+    assert each[2].endswith("/nonexistent/program: not found (exit code 127)")
+    assert taskfarm("explain", folder, 2).out == "failed after 1 attempt: exit code 7\n"
     attempts = {row["task"]: row for row in run.attempts()}
     assert (attempts[0]["exitCode"], attempts[0]["log"]) == (0, f"tile 0 of {uuid}\ntrouble\n")
 

@@ -220,7 +220,7 @@ def test_tasks_failures_logs_results_and_reasons(taskfarm: Call, tiles: Run, her
     assert taskfarm("results", tiles.uuid).out == '0\t{"square": 0}\n'
     assert taskfarm("results", tiles.uuid, "--save", "r.ndjson", "--json").json["rows"] == 1
     assert taskfarm("results", tiles.uuid, "--save", "r.doc").code == 1
-    assert taskfarm("explain", tiles.uuid, 1).out.startswith("failed: ")
+    assert taskfarm("explain", tiles.uuid, 1).out.startswith("failed after 1 attempt: ")
     assert taskfarm("explain", tiles.uuid, 99).code == 1
 
 

@@ -149,8 +149,9 @@ def _failure_line(row: Row, context: Context) -> str:
     if context.screen.quiet:
         return str(row["task"])
     lines = (row["error"] or "no message").strip().splitlines()
-    code = "" if row["exitCode"] is None else f" (exit code {row['exitCode']})"
-    return f"{row['task']}: {lines[-1]}{code}"
+    code = f"exit code {row['exitCode']}"
+    said = row["exitCode"] is None or lines[-1].endswith(code)
+    return f"{row['task']}: {lines[-1]}" + ("" if said else f" ({code})")
 
 
 def logs(context: Context) -> int:
@@ -241,7 +242,7 @@ def explain(context: Context) -> int:
         context.screen.data(told)
     else:
         state, reason = told["state"], told["reason"]
-        context.screen.line(reason if reason.startswith(f"{state}:") else f"{state}: {reason}")
+        context.screen.line(reason if reason.startswith(state) else f"{state}: {reason}")
     return DONE
 
 
