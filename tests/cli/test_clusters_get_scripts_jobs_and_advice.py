@@ -230,10 +230,13 @@ def test_advice_is_based_on_the_runs_own_times(taskfarm: Call, process: Call, fa
     assert "Too little" in taskfarm("advise", run.uuid, "--by", "+2h").err
     assert process("work", run.uuid).code == 0
     assert taskfarm("advise", run.uuid, "--by", "+2h").out == "Nothing is left to be done.\n"
+    none = taskfarm("advise", run.uuid, "--by", "+2h", "--json").json
+    assert (none["measured"], none["left"], none["jobs"]) == (6, 0, 0)
     run.restart(everything=True)
     told = taskfarm("advise", run.uuid, "--by", "+2h", "--json").json
     assert (told["measured"], told["left"], told["jobs"]) == (6, 6, 1)
     assert told["mean"][0] >= 0.1
+    assert none.keys() < told.keys()
     for wrong, code in (("--proc=0", 2), ("--proc=-3", 2), ("--proc=1000000", 2), ("--time=0", 1)):
         said = taskfarm("advise", run.uuid, "--by", "+2h", wrong)
         assert (said.code, said.out, wrong[:6] in said.err) == (code, "", True), said.err

@@ -51,6 +51,9 @@ def test_a_list_is_worked_on_with_logs_and_exit_codes(
     assert each[:2] == ["2: exit code 7", "3: killed by SIGSEGV (exit code -11)"]
     assert each[2].endswith("/nonexistent/program: not found (exit code 127)")
     assert taskfarm("explain", folder, 2).out == "failed after 1 attempt: exit code 7\n"
+    log = taskfarm("logs", folder, 0, "--json").json
+    assert (log["task"], log["log"]) == (0, f"tile 0 of {uuid}\ntrouble\n")
+    assert Path(log["file"]).read_text() == log["log"]
     attempts = {row["task"]: row for row in run.attempts()}
     assert (attempts[0]["exitCode"], attempts[0]["log"]) == (0, f"tile 0 of {uuid}\ntrouble\n")
 

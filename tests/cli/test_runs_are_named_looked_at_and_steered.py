@@ -314,6 +314,7 @@ def test_runs_are_listed(taskfarm: Call, farm: Farm, tiles: Run) -> None:
     spaces = f"space {os.urandom(4).hex()}"
     runs = [farm.create_run(n, namespace=spaces, name=f"run {n}") for n in range(1, 4)]
     said = taskfarm("ls", "--namespace", spaces)
+    assert said.lines[0].split()[3:5] == ["tasks", "progress"]  # a mean: half of a task counts, too
     assert [line[14:21].strip() for line in said.lines] == ["name", "run 1", "run 2", "run 3"]
     assert taskfarm("ls", "--namespace", spaces, "-q", "--limit", 2).lines == [
         run.uuid for run in runs[1:]
