@@ -237,7 +237,15 @@ def test_an_undo_is_promised_where_there_is_one(taskfarm: Call, tiles: Run) -> N
     both = ("--status", "done", "--status", "failed")
     assert taskfarm("restart", tiles.uuid, "--tasks", "0-2", *both).out == promise
     assert taskfarm("undo", tiles.uuid).out == "2 tasks what they were before\n"
-    assert taskfarm("restart", tiles.uuid, "--tasks", "3").out == "0 tasks waiting again\n"
+
+
+def test_a_restart_that_finds_no_task_says_so(taskfarm: Call, tiles: Run) -> None:
+    for words in (("--host", "nowhere"), ("--older-than", "2h"), ("--tasks", "3")):
+        said = taskfarm("restart", tiles.uuid, *words)
+        none = "No task is in this selection: nothing was restarted.\n"
+        assert (said.code, said.out) == (0, none)
+        assert taskfarm("restart", tiles.uuid, *words, "-q").out == "0\n"
+        assert taskfarm("restart", tiles.uuid, *words, "--json").json == {"tasks": 0}
 
 
 def test_a_state_is_named_by_status_or_by_state(taskfarm: Call, tiles: Run) -> None:
