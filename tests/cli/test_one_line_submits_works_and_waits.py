@@ -159,10 +159,15 @@ def test_another_command_is_another_run_and_another_policy_is_taken_up(
     assert (said.code, "started with another command: 'echo {v}'" in said.err) == (1, True)
     said = process("run", "rows.csv", "--name", "other")
     assert (said.code, "Passed over, as the run is there already: --name" in said.err) == (0, True)
-    said = process("run", "rows.csv", "--attempts", 5)
-    assert (said.code, "errorAttempts 5" in said.err) == (0, True)
+    said = process("run", "rows.csv", "--attempts", 5, "--task-timeout", "90m")
+    assert said.code == 0
+    assert "The run's policy is changed: --attempts 5, --task-timeout 5400.\n" in said.err
     run = farm.run(json.loads(Path("rows.csv_workdir/taskfarm.json").read_text())["run"])
     assert run.policy()["errorAttempts"] == 5
+    Path("plain.tasks").write_text("true\n")
+    assert process("run", "plain.tasks").code == 0
+    said = process("run", "plain.tasks", "--command", "echo {input}")
+    assert (said.code, "was started without --command. Take" in said.err) == (1, True)
 
 
 def test_options_that_make_no_sense_leave_nothing_behind(process: Call, farm: Farm) -> None:

@@ -24,7 +24,16 @@ from ..commands.named import runner_named
 from ..commands.templates import Template
 from ..commands.workdir import Settings, Workdir
 from ._context import CANCELLED, DONE, STOPPED, TASKS_FAILED, Context
-from ._make import POLICY, check_tasks, make_run, ordered, origin_of, policy, read_tasks
+from ._make import (
+    POLICY,
+    check_tasks,
+    make_run,
+    option_of,
+    ordered,
+    origin_of,
+    policy,
+    read_tasks,
+)
 from ._numbers import MOST_PROC
 from ._screen import span
 from ._state import Look, failed_in_words, look, pause_of, paused_in_words, way_on
@@ -136,9 +145,10 @@ def _change(context: Context, folder: Workdir, run: Run) -> None:
     given, now = policy(context), run.policy()
     command = given.pop("template", None)
     if command is not None and command != now["template"]:
+        before = f"with another command: {now['template']!r}" if now["template"] else ""
         raise InvalidArgumentError(
-            f"{folder.path} was started with another command: {now['template'] or 'none'!r}. Take "
-            "another --workdir for this one."
+            f"{folder.path} was started {before or 'without --command'}. Take another --workdir "
+            "for this one."
         )
     changed = {
         name: value
@@ -156,7 +166,7 @@ def _change(context: Context, folder: Workdir, run: Run) -> None:
         context.screen.note(f"Passed over, as the run is there already: {', '.join(passed_over)}.")
     if changed:
         run.change(**changed)
-        words = ", ".join(f"{name} {value}" for name, value in fields(changed).items())
+        words = ", ".join(option_of(name, value) for name, value in changed.items())
         context.screen.note(f"The run's policy is changed: {words}.")
 
 
