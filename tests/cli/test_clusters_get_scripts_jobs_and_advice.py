@@ -219,10 +219,26 @@ def test_advice_is_rate_arithmetic_with_a_range() -> None:
             advise(wrong, 1, 3600, 1, None)
     with pytest.raises(InvalidArgumentError, match="is over"):
         advise([1.0] * 9, 10, -5, 1, None)
-    with pytest.raises(InvalidArgumentError, match="too long"):  # its farmers would do nothing
-        advise([0.1] * 9, 10, 60, 1, None)
-    with pytest.raises(InvalidArgumentError, match="too short"):
-        advise([7200.0] * 9, 10, 86400, 1, 3600)
+
+
+@pytest.mark.parametrize(
+    ("took", "until", "length", "told"),
+    [
+        (0.1, 10, None, r"of 10 s is too short .* need 62 s: .* Give a later --by\.$"),
+        (7200.0, 86400, 3600, r"of 3600 s is too short .* need 10861 s: .* Give a longer --time\."),
+        (0.1, 600, 3600, r"of 3600 s is too long to end in the 600 s until --by: give a shorter "),
+    ],
+)
+def test_jobs_that_would_do_nothing_are_refused_with_what_to_change(
+    took: float, until: float, length: float | None, told: str
+) -> None:
+    with pytest.raises(InvalidArgumentError, match=told):
+        advise([took] * 9, 10, until, 1, length)
+
+
+def test_the_time_that_tasks_are_said_to_need_suffices() -> None:
+    assert advise([7200.0] * 9, 10, 86400, 1, 10861).jobs >= 10
+    assert advise([0.1] * 9, 10, 62, 1, None).jobs >= 1
 
 
 def test_advice_is_based_on_the_runs_own_times(taskfarm: Call, process: Call, farm: Farm) -> None:
