@@ -145,6 +145,15 @@ def test_templates_quote_what_they_fill_in() -> None:
             Template(text)
 
 
+@pytest.mark.parametrize("head", ["tile;year", "tile\tyear"])
+def test_a_table_without_commas_is_told_that_they_separate_its_columns(head: str) -> None:
+    told = r"there are only: .*\. The columns of a CSV are separated by commas\.$"
+    with pytest.raises(InvalidArgumentError, match=told):
+        Template("prog {tile}").check({head: "4"})
+    with pytest.raises(InvalidArgumentError, match=r"only: task, input, a, b;c\. Write"):
+        Template("prog {tile}").check({"a": 1, "b;c": 2})
+
+
 def test_lists_are_read_as_pytaskfarmer_does(here: Path) -> None:
     file = here / "work.tasks"
     file.write_text("\ufeffone\n#no\n\n  two  \n   \nthree # four\n  #five\n", "utf-8")
