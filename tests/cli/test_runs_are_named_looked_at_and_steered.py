@@ -417,6 +417,7 @@ def test_bash_completes(taskfarm: Call, here: Path) -> None:
     )
     assert bash(ask.format("re", 1)) == "results restart resume"
     assert bash(ask.format("restart last --ol", 3)) == "--older-than"
+    assert bash(ask.format("restart last --st", 3)) == "--status"  # of two names of it one
     assert bash(ask.format("completion f", 2)) == "fish"
     assert bash(ask.format("tasks last --status c", 4)) == "computing cancelled"
     assert bash(ask.format("ls --state p", 3)) == "paused"
