@@ -151,7 +151,7 @@ def test_a_late_answer_stops_nobody(stub: Stub) -> None:
     assert kept.status == ["done"] * 60
 
 
-def test_reports_that_come_too_late_are_counted(
+def test_reports_that_come_too_late_are_told_apart_from_those_that_count(
     stub: Stub, caplog: pytest.LogCaptureFixture
 ) -> None:
     run, kept = run_of(stub, 1)
@@ -160,8 +160,23 @@ def test_reports_that_come_too_late_are_counted(
         if task.attempt == 1:
             kept.take_away(0)
 
-    assert run.work(work) == Summary(done=2, dropped=1)
+    assert run.work(work) == Summary(done=1, dropped=1)
     assert kept.outcomes() == [(0, 2, "done")]
+    told = "1 report came too late: that on task 0. The server had given up the attempt."
+    assert caplog.messages == [told]
+
+
+def test_what_failed_too_late_is_not_counted_as_failed(
+    stub: Stub, caplog: pytest.LogCaptureFixture
+) -> None:
+    run, kept = run_of(stub, 2)
+
+    def work(task: Task) -> None:
+        if task.attempt == 1:
+            kept.take_away(task.number)
+            raise ValueError("spoilt")
+
+    assert run.work(work) == Summary(done=2, dropped=2)
     assert "came too late" in caplog.text
 
 
