@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 from taskfarm_worker import Farm
 
-from tests.cli.conftest import Said, counts
+from tests.cli.conftest import Said, counts, until
 
 Call = Callable[..., Said]
+Start = Callable[..., "subprocess.Popen[str]"]
 
 LIST = """\
 # a comment
@@ -106,6 +107,47 @@ def test_of_a_run_that_is_over_is_said_that_nothing_is_left(
     told = "The run is finished: nothing is left to work on. 1 of its tasks failed.\n"
     assert (said.code, said.out, said.err) == (0, "", told)
     assert process("work", run.uuid, "--json").json["done"] == 0
+
+
+def test_of_several_runs_each_is_named(process: Call, farm: Farm) -> None:
+    names = [os.urandom(4).hex() + ".tasks" for _ in range(2)]
+    for name in names:
+        farm.create_run(inputs=["true"], name=name)
+    for name, line in zip(names, process("work", *names).err.splitlines(), strict=True):
+        assert line.startswith(f"{name}: 1 done and 0 failed attempts here in ")
+    assert process("work", *names).err.splitlines() == [
+        f"Run {name} is finished: nothing is left to work on." for name in names
+    ]
+
+
+@pytest.mark.parametrize(("word", "code"), [("work", 0), ("run", 4)])
+def test_what_a_cancelled_run_does_not_count_its_farmer_does_not_either(
+    start: Start, farm: Farm, word: str, code: int
+) -> None:
+    command = "touch begun_$TASKFARM_TASK; while [ ! -e go ]; do sleep 0.05; done"
+    Path("work.tasks").write_text(f"{command}\n" * 3)
+    words = ["work", farm.create_run(inputs=[command] * 3).uuid, "-w", "work.tasks_workdir"]
+    farmer = start(*(words if word == "work" else ["run", "work.tasks"]), "-n", 2)
+    until(lambda: Path("begun_0").exists() and Path("begun_1").exists())
+    run = farm.run(json.loads(Path("work.tasks_workdir/taskfarm.json").read_text())["run"])
+    run.cancel()
+    Path("go").touch()
+    _, err = farmer.communicate(timeout=60)
+    assert (farmer.returncode, counts(run)) == (code, {"cancelled": 3}), err
+    assert "\n0 done and 0 failed attempts here, 2 taken away by the server in " in f"\n{err}"
+    assert err.endswith("; the run is cancelled\n")
+
+
+def test_a_farmer_that_is_stopped_tells_of_a_rest_only_where_there_is_one(
+    start: Start, farm: Farm
+) -> None:
+    run = farm.create_run(inputs=["true"], open=True)
+    farmer = start("work", run.uuid)
+    until(lambda: counts(run) == {"done": 1})
+    farmer.terminate()
+    _, err = farmer.communicate(timeout=60)
+    assert farmer.returncode == 143
+    assert err.endswith("; stopped, since it got SIGTERM: nothing waits\n")
 
 
 @pytest.mark.parametrize(
