@@ -129,7 +129,8 @@ class Courier:
         full: so many plain reports are not kept waiting.
         began: when the present task was begun; infinite between tasks.
         free: tasks that could be begun at once while none is in the inbox.
-        stale: how many reports on ended attempts came too late, by the status that they told.
+        stale: how many reports on ended attempts do not count, as they came too late or the task
+            was taken away before they were sent; by the status that they told.
         error: why the courier has given up.
     """
 
@@ -525,6 +526,8 @@ class Courier:
 
     def _confirmed(self, batch: Batch) -> None:
         """The server has these reports; now they can be forgotten."""
+        if len(batch.ended) < batch.plain + batch.told:
+            self._note_left_out(batch)
         self._held.difference_update(batch.ended)
         del self.plain[: batch.plain]
         del self.told[: batch.told]
@@ -598,6 +601,14 @@ class Courier:
                 log.info("Task %d, attempt %d: taken away by the server.", number, attempt)
                 self._held.discard(key)
                 self.dropped.add(key)
+
+    def _note_left_out(self, batch: Batch) -> None:
+        """Take up reports that were not sent, as the server had taken their tasks away."""
+        gone = [one for one in self.plain[: batch.plain] if one.key not in batch.ended]
+        self.stale["done"] += len(gone)
+        for report in self.told[: batch.told]:
+            if report.key not in batch.ended:
+                self.stale[json.loads(report.json)["status"]] += 1
 
     def _note_stale(self, batch: Batch, stale: list[list[Json]]) -> None:
         """Take up what did not count, so that nobody counts it here either."""
