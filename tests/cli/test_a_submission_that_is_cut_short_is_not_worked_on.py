@@ -68,8 +68,19 @@ def test_after_ctrl_c_nothing_is_left(
     assert run.info()["state"] == "paused"
     halfway.send_signal(signal.SIGINT)
     _, err = halfway.communicate(timeout=60)
-    assert (halfway.returncode, "Traceback" in err) == (130, False), err
+    assert (halfway.returncode, err) == (130, "taskfarm: interrupted: nothing was submitted\n")
     assert list(farm.runs(name=name)) == []
+
+
+def test_after_ctrl_c_a_run_that_could_not_be_deleted_is_not_called_nothing(
+    halfway: "subprocess.Popen[str]", taskfarm: Callable[..., Said], farm: Farm, name: str
+) -> None:
+    (run,) = farm.runs(name=name)
+    assert taskfarm("close", run.uuid).code == 0  # somebody makes do with what has come
+    halfway.send_signal(signal.SIGINT)
+    _, err = halfway.communicate(timeout=60)
+    assert (halfway.returncode, err) == (130, "taskfarm: interrupted\n")
+    assert counts(run) == {"waiting": 2 * PIECE}
 
 
 def test_what_a_kill_leaves_is_not_handed_out_and_says_why(

@@ -219,10 +219,26 @@ def test_advice_is_rate_arithmetic_with_a_range() -> None:
             advise(wrong, 1, 3600, 1, None)
     with pytest.raises(InvalidArgumentError, match="is over"):
         advise([1.0] * 9, 10, -5, 1, None)
-    with pytest.raises(InvalidArgumentError, match="too long"):  # its farmers would do nothing
-        advise([0.1] * 9, 10, 60, 1, None)
-    with pytest.raises(InvalidArgumentError, match="too short"):
-        advise([7200.0] * 9, 10, 86400, 1, 3600)
+
+
+@pytest.mark.parametrize(
+    ("took", "until", "length", "told"),
+    [
+        (0.1, 10, None, r"of 10 s is too short .* need 62 s: .* Give a later --by\.$"),
+        (7200.0, 86400, 3600, r"of 3600 s is too short .* need 10861 s: .* Give a longer --time\."),
+        (0.1, 600, 3600, r"of 3600 s is too long to end in the 600 s until --by: give a shorter "),
+    ],
+)
+def test_jobs_that_would_do_nothing_are_refused_with_what_to_change(
+    took: float, until: float, length: float | None, told: str
+) -> None:
+    with pytest.raises(InvalidArgumentError, match=told):
+        advise([took] * 9, 10, until, 1, length)
+
+
+def test_the_time_that_tasks_are_said_to_need_suffices() -> None:
+    assert advise([7200.0] * 9, 10, 86400, 1, 10861).jobs >= 10
+    assert advise([0.1] * 9, 10, 62, 1, None).jobs >= 1
 
 
 def test_advice_is_based_on_the_runs_own_times(taskfarm: Call, process: Call, farm: Farm) -> None:
@@ -230,10 +246,13 @@ def test_advice_is_based_on_the_runs_own_times(taskfarm: Call, process: Call, fa
     assert "Too little" in taskfarm("advise", run.uuid, "--by", "+2h").err
     assert process("work", run.uuid).code == 0
     assert taskfarm("advise", run.uuid, "--by", "+2h").out == "Nothing is left to be done.\n"
+    none = taskfarm("advise", run.uuid, "--by", "+2h", "--json").json
+    assert (none["measured"], none["left"], none["jobs"]) == (6, 0, 0)
     run.restart(everything=True)
     told = taskfarm("advise", run.uuid, "--by", "+2h", "--json").json
     assert (told["measured"], told["left"], told["jobs"]) == (6, 6, 1)
     assert told["mean"][0] >= 0.1
+    assert none.keys() < told.keys()
     for wrong, code in (("--proc=0", 2), ("--proc=-3", 2), ("--proc=1000000", 2), ("--time=0", 1)):
         said = taskfarm("advise", run.uuid, "--by", "+2h", wrong)
         assert (said.code, said.out, wrong[:6] in said.err) == (code, "", True), said.err

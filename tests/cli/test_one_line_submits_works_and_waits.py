@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import os
 import shlex
 import subprocess
 import sys
@@ -12,9 +13,10 @@ from typing import Any
 import pytest
 from taskfarm_worker import Farm
 
-from tests.cli.conftest import Said, counts
+from tests.cli.conftest import Said, counts, until
 
 Call = Callable[..., Said]
+Start = Callable[..., "subprocess.Popen[str]"]
 
 LIST = """\
 # a comment
@@ -27,7 +29,9 @@ kill -SEGV $$
 """
 
 
-def test_a_list_is_worked_on_with_logs_and_exit_codes(process: Call, farm: Farm) -> None:
+def test_a_list_is_worked_on_with_logs_and_exit_codes(
+    process: Call, taskfarm: Call, farm: Farm
+) -> None:
     Path("work.tasks").write_text(LIST)
     said = process("run", "work.tasks", "--proc", 3)
     assert said.code == 3, said.err
@@ -44,6 +48,13 @@ def test_a_list_is_worked_on_with_logs_and_exit_codes(process: Call, farm: Farm)
     (first, second) = run.results()
     assert first["output"]["seconds"] >= first["output"]["cpu"] >= 0
     assert second["output"]["slot"] in (1, 2, 3)
+    each = taskfarm("failures", folder, "--each").lines
+    assert each[:2] == ["2: exit code 7", "3: killed by SIGSEGV (exit code -11)"]
+    assert each[2].endswith("/nonexistent/program: not found (exit code 127)")
+    assert taskfarm("explain", folder, 2).out == "failed after 1 attempt: exit code 7\n"
+    log = taskfarm("logs", folder, 0, "--json").json
+    assert (log["task"], log["log"]) == (0, f"tile 0 of {uuid}\ntrouble\n")
+    assert Path(log["file"]).read_text() == log["log"]
     attempts = {row["task"]: row for row in run.attempts()}
     assert (attempts[0]["exitCode"], attempts[0]["log"]) == (0, f"tile 0 of {uuid}\ntrouble\n")
 
@@ -98,6 +109,47 @@ def test_of_a_run_that_is_over_is_said_that_nothing_is_left(
     assert process("work", run.uuid, "--json").json["done"] == 0
 
 
+def test_of_several_runs_each_is_named(process: Call, farm: Farm) -> None:
+    names = [os.urandom(4).hex() + ".tasks" for _ in range(2)]
+    for name in names:
+        farm.create_run(inputs=["true"], name=name)
+    for name, line in zip(names, process("work", *names).err.splitlines(), strict=True):
+        assert line.startswith(f"{name}: 1 done and 0 failed attempts here in ")
+    assert process("work", *names).err.splitlines() == [
+        f"Run {name} is finished: nothing is left to work on." for name in names
+    ]
+
+
+@pytest.mark.parametrize(("word", "code"), [("work", 0), ("run", 4)])
+def test_what_a_cancelled_run_does_not_count_its_farmer_does_not_either(
+    start: Start, farm: Farm, word: str, code: int
+) -> None:
+    command = "touch begun_$TASKFARM_TASK; while [ ! -e go ]; do sleep 0.05; done"
+    Path("work.tasks").write_text(f"{command}\n" * 3)
+    words = ["work", farm.create_run(inputs=[command] * 3).uuid, "-w", "work.tasks_workdir"]
+    farmer = start(*(words if word == "work" else ["run", "work.tasks"]), "-n", 2)
+    until(lambda: Path("begun_0").exists() and Path("begun_1").exists())
+    run = farm.run(json.loads(Path("work.tasks_workdir/taskfarm.json").read_text())["run"])
+    run.cancel()
+    Path("go").touch()
+    _, err = farmer.communicate(timeout=60)
+    assert (farmer.returncode, counts(run)) == (code, {"cancelled": 3}), err
+    assert "\n0 done and 0 failed attempts here, 2 taken away by the server in " in f"\n{err}"
+    assert err.endswith("; the run is cancelled\n")
+
+
+def test_a_farmer_that_is_stopped_tells_of_a_rest_only_where_there_is_one(
+    start: Start, farm: Farm
+) -> None:
+    run = farm.create_run(inputs=["true"], open=True)
+    farmer = start("work", run.uuid)
+    until(lambda: counts(run) == {"done": 1})
+    farmer.terminate()
+    _, err = farmer.communicate(timeout=60)
+    assert farmer.returncode == 143
+    assert err.endswith("; stopped, since it got SIGTERM: nothing waits\n")
+
+
 @pytest.mark.parametrize(
     ("data", "code", "told"),
     [(b"\xef\xbb\xbfa\n1\n", 0, b""), (b"a\n\xff\xfe\n", 1, b"Standard input is no text in UTF-8")],
@@ -149,10 +201,15 @@ def test_another_command_is_another_run_and_another_policy_is_taken_up(
     assert (said.code, "started with another command: 'echo {v}'" in said.err) == (1, True)
     said = process("run", "rows.csv", "--name", "other")
     assert (said.code, "Passed over, as the run is there already: --name" in said.err) == (0, True)
-    said = process("run", "rows.csv", "--attempts", 5)
-    assert (said.code, "errorAttempts 5" in said.err) == (0, True)
+    said = process("run", "rows.csv", "--attempts", 5, "--task-timeout", "90m")
+    assert said.code == 0
+    assert "The run's policy is changed: --attempts 5, --task-timeout 5400.\n" in said.err
     run = farm.run(json.loads(Path("rows.csv_workdir/taskfarm.json").read_text())["run"])
     assert run.policy()["errorAttempts"] == 5
+    Path("plain.tasks").write_text("true\n")
+    assert process("run", "plain.tasks").code == 0
+    said = process("run", "plain.tasks", "--command", "echo {input}")
+    assert (said.code, "was started without --command. Take" in said.err) == (1, True)
 
 
 def test_options_that_make_no_sense_leave_nothing_behind(process: Call, farm: Farm) -> None:
@@ -253,6 +310,19 @@ def test_long_tasks_come_first_by_a_column_and_by_an_earlier_run(
     assert Path("third/logs/log_0").read_text() == "b\n"
     assert "either --cost" in taskfarm("submit", lists, "--order", "cost").err
     assert "no column" in taskfarm("submit", lists, "--order", "cost", "--cost", "x").err
+
+
+@pytest.mark.parametrize("name", ["sim", ""])
+def test_an_earlier_run_that_gives_no_order_is_called_by_its_name(
+    taskfarm: Call, process: Call, farm: Farm, name: str
+) -> None:
+    like = farm.create_run(inputs=["true"] * 3, name=name and f"{name} {os.urandom(4).hex()}")
+    called = f"Run {like.info()['name'] or like.uuid[:12]} has"
+    Path("in.tasks").write_text("true\n")
+    words = ("submit", "in.tasks", "--order", "cost", "--like", like.uuid)
+    assert taskfarm(*words).err.startswith(f"taskfarm: {called} measured nothing")
+    assert process("work", like.uuid).code == 0
+    assert taskfarm(*words).err.startswith(f"taskfarm: {called} more tasks than this list")
 
 
 def test_a_run_without_commands_is_not_spoilt(process: Call, farm: Farm) -> None:

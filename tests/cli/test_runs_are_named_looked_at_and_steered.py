@@ -201,7 +201,7 @@ def test_tasks_failures_logs_results_and_reasons(taskfarm: Call, tiles: Run, her
     assert taskfarm("results", tiles.uuid).out == '0\t{"square": 0}\n'
     assert taskfarm("results", tiles.uuid, "--save", "r.ndjson", "--json").json["rows"] == 1
     assert taskfarm("results", tiles.uuid, "--save", "r.doc").code == 1
-    assert taskfarm("explain", tiles.uuid, 1).out.startswith("failed: ")
+    assert taskfarm("explain", tiles.uuid, 1).out.startswith("failed after 1 attempt: ")
     assert taskfarm("explain", tiles.uuid, 99).code == 1
 
 
@@ -218,7 +218,15 @@ def test_an_undo_is_promised_where_there_is_one(taskfarm: Call, tiles: Run) -> N
     both = ("--status", "done", "--status", "failed")
     assert taskfarm("restart", tiles.uuid, "--tasks", "0-2", *both).out == promise
     assert taskfarm("undo", tiles.uuid).out == "2 tasks what they were before\n"
-    assert taskfarm("restart", tiles.uuid, "--tasks", "3").out == "0 tasks waiting again\n"
+
+
+def test_a_restart_that_finds_no_task_says_so(taskfarm: Call, tiles: Run) -> None:
+    for words in (("--host", "nowhere"), ("--older-than", "2h"), ("--tasks", "3")):
+        said = taskfarm("restart", tiles.uuid, *words)
+        none = "No task is in this selection: nothing was restarted.\n"
+        assert (said.code, said.out) == (0, none)
+        assert taskfarm("restart", tiles.uuid, *words, "-q").out == "0\n"
+        assert taskfarm("restart", tiles.uuid, *words, "--json").json == {"tasks": 0}
 
 
 def test_a_state_is_named_by_status_or_by_state(taskfarm: Call, tiles: Run) -> None:
@@ -295,6 +303,7 @@ def test_runs_are_listed(taskfarm: Call, farm: Farm, tiles: Run) -> None:
     spaces = f"space {os.urandom(4).hex()}"
     runs = [farm.create_run(n, namespace=spaces, name=f"run {n}") for n in range(1, 4)]
     said = taskfarm("ls", "--namespace", spaces)
+    assert said.lines[0].split()[3:5] == ["tasks", "progress"]  # a mean: half of a task counts, too
     assert [line[14:21].strip() for line in said.lines] == ["name", "run 1", "run 2", "run 3"]
     assert taskfarm("ls", "--namespace", spaces, "-q", "--limit", 2).lines == [
         run.uuid for run in runs[1:]
@@ -389,6 +398,7 @@ def test_bash_completes(taskfarm: Call, here: Path) -> None:
     )
     assert bash(ask.format("re", 1)) == "results restart resume"
     assert bash(ask.format("restart last --ol", 3)) == "--older-than"
+    assert bash(ask.format("restart last --st", 3)) == "--status"  # of two names of it one
     assert bash(ask.format("completion f", 2)) == "fish"
     assert bash(ask.format("tasks last --status c", 4)) == "computing cancelled"
     assert bash(ask.format("ls --state p", 3)) == "paused"

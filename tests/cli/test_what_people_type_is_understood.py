@@ -5,17 +5,22 @@ import math
 import os
 import subprocess
 import sys
+import tomllib
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
-from taskfarm_worker import InvalidArgumentError
+from taskfarm_worker import InvalidArgumentError, _rows
 from taskfarm_worker.cli._screen import counted, span
 from taskfarm_worker.cli._state import GROUPS, Look, failed_in_words, printable
 from taskfarm_worker.cli._times import limit, moment, seconds
-from taskfarm_worker.commands import lists
+from taskfarm_worker.commands import jobs, lists
+from taskfarm_worker.commands.atlas import count_events
 from taskfarm_worker.commands.launching import arguments
 from taskfarm_worker.commands.templates import Template
+
+from tests.server import ROOT
 
 pytestmark = pytest.mark.once
 
@@ -143,6 +148,31 @@ def test_templates_quote_what_they_fill_in() -> None:
     for text in ("prog {", "awk '{print $1}'", "prog {}"):
         with pytest.raises(InvalidArgumentError, match=r"{{ and }}"):
             Template(text)
+
+
+@pytest.mark.parametrize("head", ["tile;year", "tile\tyear"])
+def test_a_table_without_commas_is_told_that_they_separate_its_columns(head: str) -> None:
+    told = r"there are only: .*\. The columns of a CSV are separated by commas\.$"
+    with pytest.raises(InvalidArgumentError, match=told):
+        Template("prog {tile}").check({head: "4"})
+    with pytest.raises(InvalidArgumentError, match=r"only: task, input, a, b;c\. Write"):
+        Template("prog {tile}").check({"a": 1, "b;c": 2})
+
+
+@pytest.mark.parametrize(
+    ("extra", "missing", "call"),
+    [("launch", ["psij"], jobs._psij), ("parquet", ["pyarrow"], _rows._pyarrow),
+     ("atlas", ["uproot", "ROOT"], lambda: count_events("a.root"))],
+)  # fmt: skip
+def test_what_is_not_installed_is_told_by_the_extra_that_brings_it(
+    monkeypatch: pytest.MonkeyPatch, extra: str, missing: list[str], call: Callable[[], object]
+) -> None:
+    for name in missing:
+        monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(InvalidArgumentError, match=rf"pip install 'taskfarm-worker\[{extra}\]'"):
+        call()
+    project = tomllib.loads((ROOT / "worker_client/pyproject.toml").read_text())["project"]
+    assert extra in project["optional-dependencies"]
 
 
 def test_lists_are_read_as_pytaskfarmer_does(here: Path) -> None:

@@ -269,7 +269,7 @@ def test_a_deleted_run_ends_the_work_with_an_error(stub: Stub) -> None:
     def delete(task: Task) -> None:
         stub.runs.clear()
 
-    with pytest.raises(NotFoundError, match=r"1 reports could not be delivered: they went with"):
+    with pytest.raises(NotFoundError, match=r"1 report could not be delivered: it went with its"):
         run.work(delete)
 
 

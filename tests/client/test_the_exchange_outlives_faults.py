@@ -20,6 +20,7 @@ from taskfarm_worker import (
     _courier,
     connect,
 )
+from taskfarm_worker._reports import Done, not_begun
 
 PAGE = "<html><head><title>Down for maintenance</title></head></html>"
 
@@ -151,7 +152,7 @@ def test_a_late_answer_stops_nobody(stub: Stub) -> None:
     assert kept.status == ["done"] * 60
 
 
-def test_reports_that_come_too_late_are_counted(
+def test_reports_that_come_too_late_are_told_apart_from_those_that_count(
     stub: Stub, caplog: pytest.LogCaptureFixture
 ) -> None:
     run, kept = run_of(stub, 1)
@@ -160,9 +161,37 @@ def test_reports_that_come_too_late_are_counted(
         if task.attempt == 1:
             kept.take_away(0)
 
-    assert run.work(work) == Summary(done=2, dropped=1)
+    assert run.work(work) == Summary(done=1, dropped=1)
     assert kept.outcomes() == [(0, 2, "done")]
+    told = "1 report came too late: that on task 0. The server had given up the attempt."
+    assert caplog.messages == [told]
+
+
+def test_what_failed_too_late_is_not_counted_as_failed(
+    stub: Stub, caplog: pytest.LogCaptureFixture
+) -> None:
+    run, kept = run_of(stub, 2)
+
+    def work(task: Task) -> None:
+        if task.attempt == 1:
+            kept.take_away(task.number)
+            raise ValueError("spoilt")
+
+    assert run.work(work) == Summary(done=2, dropped=2)
     assert "came too late" in caplog.text
+
+
+def test_what_is_taken_away_before_it_is_reported_does_not_count(stub: Stub) -> None:
+    run, _ = run_of(stub)
+    courier = _courier.Courier(run._server, run.uuid, "0" * 32, patience=1.0)
+    task = {"attempt": 1, "run": run.uuid, "percentCompleted": 0}
+    courier._put([{"task": number, **task} for number in (0, 1)])
+    courier.plain.append(Done((0, 1), (1.0, time.monotonic())))
+    courier.tell(not_begun((1, 1)))
+    courier._drop([[run.uuid, 0, 1], [run.uuid, 1, 1]])
+    courier._confirmed(courier._compose()[0])
+    assert (courier.plain, courier.told) == ([], [])
+    assert courier.stale == {"done": 1, "released": 1}
 
 
 def test_tasks_kept_ahead_are_given_back_when_one_takes_long(

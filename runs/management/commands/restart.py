@@ -61,6 +61,9 @@ class Command(BaseCommand):
             raise CommandError(error.detail) from error
         if not count and options["error"] is not None:
             check_error(run, options["error"])
+        if not count and selection_of(options) != Selection():
+            self.stdout.write("No task is in this selection: nothing was restarted.")
+            return
         self.stdout.write(f"Restarted {tasks(count)} of {run.title}.")
         if count:
             self.stdout.write(way_back(run))

@@ -13,6 +13,9 @@ from ._farm import _segment, _whole
 from ._run import Run
 from ._session import SHORT_PATIENCE, Call, ServerSession, Timeout
 
+NOTHING = "nothing was submitted"
+"""What Ctrl-C says once the half of a run that had come is deleted."""
+
 
 def connect(
     url: str | None = None,
@@ -120,9 +123,11 @@ class Farm(Closing):
         try:
             run.append(inputs)
             run.uploaded()
-        except BaseException:
+        except BaseException as error:
             with contextlib.suppress(TaskFarmError):
                 self._server.impatient().call(Call("DELETE", f"runs/{run.uuid}/uploaded"))
+                if isinstance(error, KeyboardInterrupt):  # whoever waited for it wants to know
+                    error.args = (NOTHING,)
             raise
 
     def run(self, uuid: object) -> Run:

@@ -22,7 +22,7 @@ import random
 import socket
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -110,7 +110,7 @@ class Batch:
 
     plain: int
     told: int
-    ended: list[Key]
+    ended: dict[Key, Told | None]
     progress: dict[Key, float]
     want: int
     holding: bool
@@ -129,7 +129,8 @@ class Courier:
         full: so many plain reports are not kept waiting.
         began: when the present task was begun; infinite between tasks.
         free: tasks that could be begun at once while none is in the inbox.
-        stale: reports that came too late.
+        stale: how many reports on ended attempts do not count, as they came too late or the task
+            was taken away before they were sent; by the status that they told.
         error: why the courier has given up.
     """
 
@@ -167,7 +168,7 @@ class Courier:
         self.full: float = FULL
         self.began = math.inf
         self.free = 1
-        self.stale = 0
+        self.stale: Counter[str] = Counter()
         self.error: TaskFarmError | None = None
         self._server = server.impatient()
         self._run = run
@@ -470,7 +471,8 @@ class Courier:
         now = time.monotonic()
         done = [report for report in plain if report[0] in held]
         others = [report for report in told if report.key in held]
-        ended = [*(report.key for report in done), *(report.key for report in others)]
+        ended: dict[Key, Told | None] = dict.fromkeys(report.key for report in done)
+        ended.update((report.key, report) for report in others)
         texts = [report.text(now) for report in others]
         progress = dict(self._progress)
         for key in held.intersection(progress).difference(ended):
@@ -524,6 +526,8 @@ class Courier:
 
     def _confirmed(self, batch: Batch) -> None:
         """The server has these reports; now they can be forgotten."""
+        if len(batch.ended) < batch.plain + batch.told:
+            self._note_left_out(batch)
         self._held.difference_update(batch.ended)
         del self.plain[: batch.plain]
         del self.told[: batch.told]
@@ -542,7 +546,7 @@ class Courier:
         """Take in what the server says."""
         now = time.monotonic()
         tasks = answer.get("tasks") or []
-        self._note_stale(answer.get("stale") or [])
+        self._note_stale(batch, answer.get("stale") or [])
         self._drop(answer.get("drop") or [])
         if len(tasks) > 10:
             self._bytes_per_task = size / len(tasks)
@@ -598,9 +602,25 @@ class Courier:
                 self._held.discard(key)
                 self.dropped.add(key)
 
-    def _note_stale(self, stale: list[list[Json]]) -> None:
-        if stale:
-            self.stale += len(stale)
+    def _note_left_out(self, batch: Batch) -> None:
+        """Take up reports that were not sent, as the server had taken their tasks away."""
+        gone = [one for one in self.plain[: batch.plain] if one.key not in batch.ended]
+        self.stale["done"] += len(gone)
+        for report in self.told[: batch.told]:
+            if report.key not in batch.ended:
+                self.stale[json.loads(report.json)["status"]] += 1
+
+    def _note_stale(self, batch: Batch, stale: list[list[Json]]) -> None:
+        """Take up what did not count, so that nobody counts it here either."""
+        for _, number, attempt in stale:
+            key = (number, attempt)
+            if key in batch.ended:  # else it told of progress
+                told = batch.ended[key]
+                self.stale[json.loads(told.json)["status"] if told else "done"] += 1
+        if len(stale) == 1:
+            log.warning("1 report came too late: that on task %s. The server had given up the "
+                        "attempt.", stale[0][1])  # fmt: skip
+        elif stale:
             log.warning("%d reports came too late, that on task %s first: the server had given "
                         "up the attempts.", len(stale), stale[0][1])  # fmt: skip
 
@@ -667,8 +687,11 @@ class Courier:
         unsent = len(self.plain) + len(self.told)
         if unsent:
             gone = isinstance(error, NotFoundError) and error.code == "run_not_found"
-            fate = "they went with their run." if gone else "their tasks will be done again."
-            error.append(f"{unsent} reports could not be delivered: {fate}")
+            one = unsent == 1
+            went = f"{'it went with its' if one else 'they went with their'} run."
+            again = f"{'its task' if one else 'their tasks'} will be done again."
+            what = "1 report" if one else f"{unsent} reports"
+            error.append(f"{what} could not be delivered: {went if gone else again}")
         with self._bell:
             self.error = error
             self.inbox.clear()

@@ -156,7 +156,8 @@ def _pyarrow() -> tuple[ModuleType, ModuleType]:
         import pyarrow.parquet
     except ImportError:
         raise InvalidArgumentError(
-            "Parquet needs pyarrow: pip install pyarrow, or save as .ndjson or .csv."
+            "Parquet needs pyarrow: pip install 'taskfarm-worker[parquet]', or save as .ndjson or "
+            ".csv."
         ) from None
     return pyarrow, pyarrow.parquet
 

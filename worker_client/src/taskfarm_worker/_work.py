@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -50,9 +50,9 @@ class Summary:
     """What the processes have done.
 
     Attributes:
-        done: attempts that succeeded.
-        failed: attempts that failed.
-        dropped: attempts that the server took away meanwhile, or reported on too late.
+        done: attempts that succeeded, and that the server has counted.
+        failed: attempts that failed, likewise.
+        dropped: attempts that the server took away meanwhile, or that it was told of too late.
     """
 
     done: int = 0
@@ -64,6 +64,12 @@ class Summary:
         self.done += other.done
         self.failed += other.failed
         self.dropped += other.dropped
+
+    def take_out(self, late: Mapping[str, int]) -> None:
+        """Count attempts as dropped of which the server was told too late."""
+        self.done -= late.get("done", 0)
+        self.failed -= late.get("failed", 0) + late.get("timeout", 0)
+        self.dropped += sum(late.values())
 
 
 @dataclass(frozen=True)
@@ -246,7 +252,7 @@ class Shift:
                 log.warning("%s", error)
             elif not raising:
                 raise
-        self.summary.dropped += self.courier.stale
+        self.summary.take_out(self.courier.stale)
 
     def _loop(self) -> None:
         """One task after the other. This is the hot path: every line costs all tasks."""

@@ -143,8 +143,7 @@ def advice(context: Context) -> int:
     progress = run.progress
     left = progress.waiting + progress.computing
     if not left:
-        context.screen.say("Nothing is left to be done.")
-        return DONE
+        return _nothing_left(context, len(times))
     if args.time is not None and args.time <= 0:
         raise InvalidArgumentError("--time is 0; a job must have some, such as 4h.")
     seconds = args.by.timestamp() - time.time()
@@ -158,6 +157,17 @@ def advice(context: Context) -> int:
         f"taskfarm launch {shlex.quote(args.run)} --executor slurm --jobs {told.jobs} "
         f"--proc {told.proc} --time {clock(told.job_seconds)}"
     )
+    return DONE
+
+
+def _nothing_left(context: Context, measured: int) -> int:
+    """Say that no jobs are needed; as JSON with those of the usual keys that mean something."""
+    if context.screen.json:
+        none = dict.fromkeys(("jobs", "fewest", "together", "left"), 0)
+        told = {"proc": context.args.proc, "measured": measured, "core_hours": [0.0] * 3}
+        context.screen.data({**none, **told})
+    else:
+        context.screen.say("Nothing is left to be done.")
     return DONE
 
 

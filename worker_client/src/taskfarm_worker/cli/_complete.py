@@ -155,7 +155,7 @@ def _words_of(parser: argparse.ArgumentParser) -> _Words:
             continue
         options = [one for one in action.option_strings if one.startswith("--")]
         choices = [str(one) for one in action.choices or CHOSEN.get(action.dest, ())]
-        found += options
+        found += options[:1]  # of --state and --status one, or Tab stops at what they share
         if action.dest in ASKED:
             asked.update(dict.fromkeys(action.option_strings or [""], ASKED[action.dest]))
         if not action.option_strings:

@@ -38,16 +38,16 @@ def ls(context: Context) -> int:
     if screen.json:
         screen.data(list(found))
         return DONE
-    head = ("uuid", "name", "state", ">tasks", ">done", ">failed", "created", "owner")
+    head = ("uuid", "name", "state", ">tasks", ">progress", ">failed", "created", "owner")
     screen.table(head, map(_run_row, found))
     return DONE
 
 
 def _run_row(row: Row) -> list[object]:
-    done = f"{row['percentDone']:.1f} %" if "percentDone" in row else ""
+    progress = f"{row['percentDone']:.1f} %" if "percentDone" in row else ""
     failed = row.get("numFailed") or ""
     named = (row["uuid"][:12], row["name"], row["state"], row["numTasks"])
-    return [*named, done, failed, moment(row["created"]), row["owner"]]
+    return [*named, progress, failed, moment(row["created"]), row["owner"]]
 
 
 def status(context: Context) -> int:
@@ -151,8 +151,9 @@ def _failure_line(row: Row, context: Context) -> str:
     if context.screen.quiet:
         return str(row["task"])
     lines = (row["error"] or "no message").strip().splitlines()
-    code = "" if row["exitCode"] is None else f" (exit code {row['exitCode']})"
-    return f"{row['task']}: {lines[-1]}{code}"
+    code = f"exit code {row['exitCode']}"
+    said = row["exitCode"] is None or lines[-1].endswith(code)
+    return f"{row['task']}: {lines[-1]}" + ("" if said else f" ({code})")
 
 
 def logs(context: Context) -> int:
@@ -162,7 +163,8 @@ def logs(context: Context) -> int:
     file, settings = folder.log(args.task), folder.read()
     if args.workdir and settings is not None and settings.run != context.run.uuid:
         raise InvalidArgumentError(f"{folder.path} has the logs of another run, {settings.run}.")
-    if args.attempt is None and settings is not None and file.exists():
+    there = args.attempt is None and settings is not None and file.exists()
+    if there and not context.screen.json:
         sys.stdout.flush()
         with file.open("rb") as log:
             for piece in iter(lambda: log.read(1 << 16), b""):
@@ -170,7 +172,7 @@ def logs(context: Context) -> int:
         return DONE
     row = _attempt(context.run, args.task, args.attempt)
     if context.screen.json:
-        context.screen.data(row)
+        context.screen.data({**row, "file": str(file) if there else None})  # the whole log
         return DONE
     sys.stdout.write(row["log"] or "")
     if row["error"]:
@@ -243,7 +245,7 @@ def explain(context: Context) -> int:
         context.screen.data(told)
     else:
         state, reason = told["state"], told["reason"]
-        context.screen.line(reason if reason.startswith(f"{state}:") else f"{state}: {reason}")
+        context.screen.line(reason if reason.startswith(state) else f"{state}: {reason}")
     return DONE
 
 

@@ -60,8 +60,8 @@ def _call(argv: Sequence[str] | None) -> int:
     except (TaskFarmError, OSError) as error:
         _complain(_in_words(error))
         return ERROR
-    except (KeyboardInterrupt, EOFError):
-        _complain("interrupted")
+    except (KeyboardInterrupt, EOFError) as end:
+        _complain(_interruption(end))
         return 130
     return code
 
@@ -110,6 +110,12 @@ def _in_words(error: Exception) -> str:
     if isinstance(error, (BadRequestError, ConflictError, NotFoundError)) and error.status:
         return text.partition(": ")[2] or text
     return text
+
+
+def _interruption(end: BaseException) -> str:
+    """Tell that it was interrupted, and what that has come to where it is known."""
+    told = end.args if isinstance(end, KeyboardInterrupt) else ()
+    return ": ".join(["interrupted", *map(str, told)])
 
 
 def _leave(number: int, frame: FrameType | None) -> None:

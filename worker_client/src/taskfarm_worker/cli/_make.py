@@ -274,6 +274,20 @@ def policy(context: Context) -> dict[str, Any]:
     return given
 
 
+def option_of(name: str, value: float) -> str:
+    """Show an option of a run's policy as it is typed.
+
+    Args:
+        name: what `Farm.create_run` calls it.
+        value: a number, or of a span its seconds.
+
+    Returns:
+        for example "--attempts 2".
+    """
+    option = next(typed for typed, ours in POLICY.items() if ours == name)
+    return f"--{option.replace('_', '-')} {value:.10g}"
+
+
 def _name_of(tasklist: str | None) -> str:
     return "" if tasklist in ("-", None) else Path(tasklist).name[:200]
 

@@ -29,9 +29,19 @@ def restart(context: Context) -> int:
     )
     if not count and args.error is not None:
         _check_error(context.run, args.error)
+    if not count and _selected(context) and not (context.screen.json or context.screen.quiet):
+        context.screen.line("No task is in this selection: nothing was restarted.")
+        return DONE
     # What the server can take back it remembers: a restart of one task, or of none, it does not.
     way_back = "; 'taskfarm undo' takes that back" if _undoable(context, count) else ""
     return _touched(context, count, f"waiting again{way_back}")
+
+
+def _selected(context: Context) -> bool:
+    """Whether a restart was asked of some tasks only."""
+    given = vars(context.args)
+    narrowing = ("status", "tasks", "host", "older_than", "error")
+    return any(given[name] not in (None, "") for name in narrowing)
 
 
 def _check_error(run: Run, error: int) -> None:

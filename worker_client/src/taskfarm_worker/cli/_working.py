@@ -24,7 +24,16 @@ from ..commands.named import runner_named
 from ..commands.templates import Template
 from ..commands.workdir import Settings, Workdir
 from ._context import CANCELLED, DONE, STOPPED, TASKS_FAILED, Context
-from ._make import POLICY, check_tasks, make_run, ordered, origin_of, policy, read_tasks
+from ._make import (
+    POLICY,
+    check_tasks,
+    make_run,
+    option_of,
+    ordered,
+    origin_of,
+    policy,
+    read_tasks,
+)
 from ._numbers import MOST_PROC
 from ._screen import span
 from ._state import Look, failed_in_words, idle_of, look, pause_of, paused_in_words, way_on
@@ -51,7 +60,7 @@ def work(context: Context) -> int:
     runs = context.runs
     if context.args.workdir and len(runs) > 1:
         raise InvalidArgumentError("A --workdir holds the logs of one run: leave it out.")
-    for run in runs:
+    for typed, run in zip(context.args.runs, runs):
         folder = Workdir(context.args.workdir or _folder_of(context, run))
         settings = folder.read()
         _check_options(context, settings)
@@ -62,7 +71,8 @@ def work(context: Context) -> int:
             if not folder.create(settings):
                 settings = folder.read() or settings
         _check_run(settings, run, folder)
-        code = _farm(context, run, folder, _remember(context, folder, settings))
+        name = "" if len(runs) == 1 else run.uuid[:12] if typed == "last" else typed
+        code = _farm(context, run, folder, _remember(context, folder, settings), name)
         if code != DONE:
             return code
     return DONE
@@ -136,9 +146,10 @@ def _change(context: Context, folder: Workdir, run: Run) -> None:
     given, now = policy(context), run.policy()
     command = given.pop("template", None)
     if command is not None and command != now["template"]:
+        before = f"with another command: {now['template']!r}" if now["template"] else ""
         raise InvalidArgumentError(
-            f"{folder.path} was started with another command: {now['template'] or 'none'!r}. Take "
-            "another --workdir for this one."
+            f"{folder.path} was started {before or 'without --command'}. Take another --workdir "
+            "for this one."
         )
     changed = {
         name: value
@@ -156,7 +167,7 @@ def _change(context: Context, folder: Workdir, run: Run) -> None:
         context.screen.note(f"Passed over, as the run is there already: {', '.join(passed_over)}.")
     if changed:
         run.change(**changed)
-        words = ", ".join(f"{name} {value}" for name, value in fields(changed).items())
+        words = ", ".join(option_of(name, value) for name, value in changed.items())
         context.screen.note(f"The run's policy is changed: {words}.")
 
 
@@ -281,12 +292,29 @@ def _check_run(settings: Settings, run: Run, folder: Workdir) -> None:
         )
 
 
-def _farm(context: Context, run: Run, folder: Workdir, settings: Settings) -> int:
+def _farm(context: Context, run: Run, folder: Workdir, settings: Settings, name: str = "") -> int:
     """Run commands until there are no more, or somebody ends it."""
+    job = _job(context, run, folder, settings)
+    farmer = Farmer(job, on_tick=_ticker(context, run))
+    began = time.monotonic()
+    farmer.work()
+    seconds = time.monotonic() - began
+    timed = min(job.timeout, job.time_left) < math.inf
+    seen = _seen(run, farmer, surely=timed)
+    if timed and not farmer.stopped and not (seen and seen.over):
+        farmer.stopped = NO_TIME  # the farm knows how long they take, and gave out none
+    _tell(context, run, farmer, seen, seconds, name)
+    if farmer.signal is not None and farmer.signal != signal.SIGUSR1:
+        return 128 + farmer.signal
+    return STOPPED if farmer.stopped else DONE
+
+
+def _job(context: Context, run: Run, folder: Workdir, settings: Settings) -> Job:
+    """What a farmer is to do, from the run's policy and the options."""
     policy = run.policy()
     template = str(policy.get("template") or "")
     left = check("finish", 1, None)
-    job = Job(
+    return Job(
         run._server,
         run.uuid,
         folder,
@@ -301,29 +329,22 @@ def _farm(context: Context, run: Run, folder: Workdir, settings: Settings) -> in
         patience=_config.patience(None, WORK_PATIENCE),
         verbose=context.args.verbose,
     )
-    farmer = Farmer(job, on_tick=_ticker(context, run))
-    began = time.monotonic()
-    summary = farmer.work()
-    timed = min(job.timeout, job.time_left) < math.inf
-    idle = not farmer.stopped and not summary.done + summary.failed
-    if timed and not farmer.stopped and not run.progress.over:
-        farmer.stopped = NO_TIME  # the farm knows how long they take, and gave out none
-    over = _over_in_words(run.progress) if idle and not farmer.stopped else ""
-    if over and not context.screen.json:
-        context.screen.note(over)
-    else:
-        _tell(context, run, farmer, summary, time.monotonic() - began)
-    if farmer.signal is not None and farmer.signal != signal.SIGUSR1:
-        return 128 + farmer.signal
-    return STOPPED if farmer.stopped else DONE
 
 
-def _over_in_words(progress: Progress) -> str:
-    """Why there was nothing to do; empty for a run that is not over."""
-    if not progress.over:
-        return ""
-    failed = f" {progress.failed:,} of its tasks failed." if progress.failed else ""
-    return f"The run is {progress.state}: nothing is left to work on.{failed}"
+def _seen(run: Run, farmer: Farmer, surely: bool) -> Progress | None:
+    """How far the run is once its farmer has ended; None where nobody says so soon.
+
+    Args:
+        run: the run.
+        farmer: the farmer.
+        surely: whether more hangs on it than words, unless it was stopped anyway.
+    """
+    if surely and not farmer.stopped:
+        return run.progress
+    if farmer.courier.error is None:  # else the server is away
+        with contextlib.suppress(TaskFarmError):
+            return Run(run._server.impatient(timeout=QUESTION), run.uuid).progress
+    return None
 
 
 class _ticker:
@@ -385,20 +406,46 @@ def _waited_for(
     return ""
 
 
-def _tell(context: Context, run: Run, farmer: Farmer, done: Summary, seconds: float) -> None:
-    """Say what this farmer has done."""
+def _tell(
+    context: Context, run: Run, farmer: Farmer, seen: Progress | None, seconds: float, name: str
+) -> None:
+    """Say what this farmer has done, and why it has ended."""
+    done = farmer.summary
     if context.screen.json:
         told = {"done": done.done, "failed": done.failed, "dropped": done.dropped}
         why = farmer.stopped or None
         context.screen.data({"uuid": run.uuid, **told, "seconds": seconds, "stopped": why})
         return
+    end = seen if seen is not None and seen.over and not farmer.stopped else None
+    if end and done == Summary():
+        context.screen.note(_over_in_words(end, name))
+        return
     rate = (done.done + done.failed) / seconds if seconds > 0 else 0.0
-    did = f"{done.done:,} done and {done.failed:,} failed attempts here"
-    text = f"{did} in {span(seconds)} ({rate:.3g}/s)"
+    text = f"{name}: " if name else ""
+    text += f"{done.done:,} done and {done.failed:,} failed attempts here"
+    if done.dropped:
+        text += f", {done.dropped:,} taken away by the server"
+    text += f" in {span(seconds)} ({rate:.3g}/s)"
     if farmer.stopped:
-        text += f"; stopped, since {farmer.stopped}: the rest waits; "
-        text += _way_on(context, run, farmer.stopped, farmer.job.timeout < math.inf)
+        text += f"; stopped, since {farmer.stopped}: {_what_waits(context, run, farmer, seen)}"
+    elif end and end.state == "cancelled":
+        text += "; the run is cancelled"
     context.screen.note(text)
+
+
+def _over_in_words(seen: Progress, name: str) -> str:
+    """Why there was nothing to do."""
+    failed = f" {seen.failed:,} of its tasks failed." if seen.failed else ""
+    which = f"Run {name}" if name else "The run"
+    return f"{which} is {seen.state}: nothing is left to work on.{failed}"
+
+
+def _what_waits(context: Context, run: Run, farmer: Farmer, seen: Progress | None) -> str:
+    """What a farmer that was stopped leaves to others, and how to go on with it."""
+    if seen is not None and not seen.waiting and not farmer.stopped.startswith(PAUSED):
+        return "nothing waits"
+    limited = farmer.job.timeout < math.inf
+    return f"the rest waits; {_way_on(context, run, farmer.stopped, limited)}"
 
 
 def _way_on(context: Context, run: Run, stopped: str, timed: bool) -> str:

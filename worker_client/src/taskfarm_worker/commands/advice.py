@@ -79,11 +79,17 @@ def advise(
     low, mean, high = _range(ordered)
     length = job_seconds or min(max(SHORTEST, 20 * p95, 0.0), max(LONGEST, 4 * p95), seconds)
     usable = length - lost(length, p95)
-    if usable <= p95 or length > seconds:
+    if length > seconds:
         raise InvalidArgumentError(
-            f"A job of {length:.0f} s is too long to end in {seconds:.0f} s, or too short for "
-            f"tasks of which 5 % take more than {p95:.3g} s: it gives its tasks back "
-            f"{margin(10.0):.0f} s before its end."
+            f"A job of {length:.0f} s is too long to end in the {seconds:.0f} s until --by: give a "
+            "shorter --time, or a later --by."
+        )
+    if usable <= p95:
+        needed = math.ceil(lost(length, p95) + p95) + 1
+        raise InvalidArgumentError(
+            f"A job of {length:.0f} s is too short for these tasks, which need {needed} s: it "
+            f"gives its tasks back {margin(10.0):.0f} s before its end. Give a "
+            f"{'longer --time' if job_seconds else 'later --by'}."
         )
     jobs, fewest = (_ceil(left * one / (proc * usable)) for one in (high, low))
     waves = max(1, int(seconds // length))

@@ -161,7 +161,7 @@ def _count_with_root(file: str) -> int:
         root = importlib.import_module("ROOT")
     except ImportError:
         raise InvalidArgumentError(
-            "maxEventsPerJob needs uproot to count events: pip install uproot"
+            "maxEventsPerJob needs uproot to count events: pip install 'taskfarm-worker[atlas]'"
         ) from None
     tree = root.TFile.Open(file).Get(TREE)
     return int(tree.GetEntries())

@@ -455,7 +455,7 @@ class Farmer:
             self._guard.close()
             os.close(self._wake_read)
             os.close(self._wake_write)
-        self.summary.dropped += self.courier.stale
+        self.summary.take_out(self.courier.stale)
 
     def _left(self) -> float:
         """Seconds until this farmer ends itself."""

@@ -207,6 +207,6 @@ def _psij() -> Any:  # noqa: ANN401  # no dependency, so its types are not there
         return importlib.import_module("psij")
     except ImportError:
         raise InvalidArgumentError(
-            "Submitting needs PSI/J: pip install psij-python. Or take --print, which prints a "
-            "script to submit yourself."
+            "Submitting needs PSI/J: pip install 'taskfarm-worker[launch]'. Or take --print, which "
+            "prints a script to submit yourself."
         ) from None

@@ -71,11 +71,18 @@ def _measured(like: Run, count: int) -> list[float]:
             seconds[line] = float(output["seconds"])
     if not seconds:
         raise InvalidArgumentError(
-            f"{like!r} has measured nothing: no command of it has been done by 'taskfarm work'."
+            f"{_named(like)} has measured nothing: no command of it has been done by "
+            "'taskfarm work'."
         )
     if max(seconds) >= count:
         raise InvalidArgumentError(
-            f"{like!r} has more tasks than this list has lines ({count}), so it was another list."
+            f"{_named(like)} has more tasks than this list has lines ({count}), so it was another "
+            "list."
         )
     mean = sum(seconds.values()) / len(seconds)
     return [seconds.get(line, mean) for line in range(count)]
+
+
+def _named(run: Run) -> str:
+    """A run as people know it: by its name, if it has one."""
+    return f"Run {run.info()['name'] or run.uuid[:12]}"

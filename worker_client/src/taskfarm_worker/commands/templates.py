@@ -13,6 +13,8 @@ from .._errors import InvalidArgumentError
 WHOLE = ("task", "input")
 """Names that every task has: its number, and its whole input."""
 
+COMMAS = "The columns of a CSV are separated by commas."
+
 HINT = "Write {{ and }} where the command itself has braces."
 
 
@@ -59,8 +61,9 @@ class Template:
         for name in self.names:
             if name not in given and name not in WHOLE:
                 there = ", ".join([*WHOLE[: 1 if known is None else 2], *given])
+                hint = COMMAS if len(given) == 1 and set(";\t") & set(given[0]) else HINT
                 raise InvalidArgumentError(
-                    f"The command asks for {{{name}}}, and there are only: {there}. {HINT}"
+                    f"The command asks for {{{name}}}, and there are only: {there}. {hint}"
                 )
 
     def fill(self, number: int, given: Json) -> str:
