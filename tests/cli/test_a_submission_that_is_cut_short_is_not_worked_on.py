@@ -1,8 +1,10 @@
 """`taskfarm submit` of a long list that ends in its middle: by Ctrl-C, and by SIGKILL."""
 
 import os
+import shlex
 import signal
 import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -48,17 +50,27 @@ def name() -> str:
 
 
 @pytest.fixture
-def halfway(start: Start, farm_server: Server, name: str) -> Iterator["subprocess.Popen[str]"]:
-    """A submission of which two pieces of three have come."""
-    Path(name).write_text("true\n" * (2 * PIECE + 1))
-    user = {"TASKFARM_USER": "alice", "TASKFARM_PASSWORD": factories.PASSWORD}
+def relay(farm_server: Server) -> Iterator[Holding]:
+    """What stands between the commands of a test and the server."""
     relay = Holding(farm_server.port)
     with relay.listening():
-        env = {**os.environ, **user, "TASKFARM_URL": relay.url}
-        submission = start("submit", name, env=env)
-        assert relay.reached.wait(60)
-        yield submission
+        yield relay
         relay.ended.set()
+
+
+@pytest.fixture
+def halfway(start: Start, relay: Holding, name: str) -> "subprocess.Popen[str]":
+    """A submission of which two pieces of three have come."""
+    Path(name).write_text("true\n" * (2 * PIECE + 1))
+    submission = start("submit", name, env=through(relay))
+    assert relay.reached.wait(60)
+    return submission
+
+
+def through(relay: Proxy) -> dict[str, str]:
+    """The environment of a command that calls the server through a relay."""
+    user = {"TASKFARM_USER": "alice", "TASKFARM_PASSWORD": factories.PASSWORD}
+    return {**os.environ, **user, "TASKFARM_URL": relay.url}
 
 
 def test_after_ctrl_c_nothing_is_left(
@@ -110,6 +122,29 @@ def test_what_has_come_can_be_worked_on_alone(
     assert (run.info()["state"], run.info()["uploading"]) == ("active", False)
     assert run.policy()["open"] is False
     assert "not complete" not in taskfarm("status", run.uuid).out
+
+
+def test_what_others_have_taken_in_hand_is_named_with_what_has_come(
+    halfway: "subprocess.Popen[str]", relay: Holding, farm: Farm, name: str
+) -> None:
+    (run,) = farm.runs(name=name)
+    run.cancel()
+    relay.ended.set()
+    _, err = halfway.communicate(timeout=60)
+    assert halfway.returncode == 1
+    assert f"Run {run.uuid} is kept with the 40,000 tasks that have come" in err
+
+
+def test_a_uuid_that_cannot_be_printed_is_told_on_stderr(farm: Farm, name: str) -> None:
+    Path(name).write_text("true\n")
+    command = f"{shlex.quote(sys.executable)} -m taskfarm_worker submit {name} > /dev/full"
+    ended = subprocess.run(["sh", "-c", command], stderr=subprocess.PIPE, text=True)
+    (run,) = farm.runs(name=name)
+    assert ended.returncode == 1
+    assert ended.stderr.splitlines() == [
+        f"taskfarm: run {run.uuid} has been made, and goes on.",
+        "taskfarm: Output cannot be written: No space left on device.",
+    ]
 
 
 def test_a_farmer_says_that_an_open_run_may_get_more(

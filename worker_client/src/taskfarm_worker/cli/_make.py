@@ -19,6 +19,7 @@ from .._answers import Json
 from .._errors import ConfigurationError, InvalidArgumentError
 from .._run import Run
 from .._session import ServerSession
+from .._streams import complain
 from ..commands import lists
 from ..commands.named import find_section
 from ..commands.order import longest_first
@@ -280,10 +281,15 @@ def _name_of(tasklist: str | None) -> str:
 
 def _made(context: Context, run: Run, count: int) -> int:
     screen = context.screen
-    if screen.json:
-        screen.data({"uuid": run.uuid, "numTasks": count})
-    else:
-        screen.line(run.uuid)
-        if screen.terminal:
-            screen.note(f"{count:,} tasks wait: 'taskfarm work last --proc 8' works on them here.")
+    try:
+        if screen.json:
+            screen.data({"uuid": run.uuid, "numTasks": count})
+        else:
+            screen.line(run.uuid)
+        sys.stdout.flush()
+    except OSError:  # who repeats it does everything twice
+        complain(f"taskfarm: run {run.uuid} has been made, and goes on.")
+        raise
+    if screen.terminal and not screen.json:
+        screen.note(f"{count:,} tasks wait: 'taskfarm work last --proc 8' works on them here.")
     return DONE
