@@ -73,14 +73,15 @@ def through(relay: Proxy) -> dict[str, str]:
     return {**os.environ, **user, "TASKFARM_URL": relay.url}
 
 
-def test_after_ctrl_c_nothing_is_left(
-    halfway: "subprocess.Popen[str]", farm: Farm, name: str
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_after_ctrl_c_or_a_signal_nothing_is_left(
+    halfway: "subprocess.Popen[str]", farm: Farm, name: str, number: int
 ) -> None:
     (run,) = farm.runs(name=name)
     assert run.info()["state"] == "paused"
-    halfway.send_signal(signal.SIGINT)
+    halfway.send_signal(number)
     _, err = halfway.communicate(timeout=60)
-    assert (halfway.returncode, "Traceback" in err) == (130, False), err
+    assert (halfway.returncode, "Traceback" in err) == (128 + number, False), err
     assert list(farm.runs(name=name)) == []
 
 

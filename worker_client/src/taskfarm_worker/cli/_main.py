@@ -70,7 +70,7 @@ def _call(argv: Sequence[str] | None) -> int:
         return ERROR
     except (KeyboardInterrupt, EOFError) as error:
         _complain(join("interrupted", *told(error)))
-        return 130
+        return 128 + getattr(error, "number", signal.SIGINT)
     return code
 
 

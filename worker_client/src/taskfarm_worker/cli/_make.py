@@ -19,6 +19,7 @@ from .._answers import Json
 from .._errors import ConfigurationError, InvalidArgumentError
 from .._run import Run
 from .._session import ServerSession
+from .._signals import unwinding
 from .._streams import complain
 from ..commands import lists
 from ..commands.named import find_section
@@ -108,8 +109,9 @@ def submit(context: Context) -> int:
     tasks = read_tasks(context, Path(f"{args.tasklist}_workdir"))
     name = args.name if args.name is not None else _name_of(args.tasklist)
     check_tasks(tasks, args.command, origin_of(args.tasklist))
-    run = make_run(context, ordered(context, tasks), name)
-    return _made(context, run, len(tasks))
+    tasks = ordered(context, tasks)
+    with unwinding():
+        return _made(context, make_run(context, tasks, name), len(tasks))
 
 
 def origin_of(tasklist: str | None) -> str:
