@@ -176,21 +176,25 @@ def ordered(context: Context, tasks: list[Json]) -> list[Json]:
     return longest_first(tasks, args.cost, like)
 
 
-def make_run(context: Context, tasks: list[Json], name: str) -> Run:
+def make_run(context: Context, tasks: list[Json], name: str, *, held: bool = False) -> Run:
     """Make a run of inputs, as the options of `submit` and `run` say.
 
     Args:
         context: the call.
         tasks: an input per task.
         name: of the run.
+        held: hand out nothing before its `uploaded`, which closes it.
 
     Returns:
         the run.
     """
     check_name(name)
-    labels = {"name": name, "namespace": context.args.namespace}
+    farm, given = context.farm, {**policy(context), "namespace": context.args.namespace}
     inputs = context.screen.told(tasks, "sent")
-    return context.farm.create_run(inputs=inputs, **labels, **policy(context))
+    if not held:
+        return farm.create_run(inputs=inputs, name=name, **given)
+    given.pop("open", None)
+    return farm._held(inputs, name, **given)
 
 
 def check_name(name: str | None) -> None:
