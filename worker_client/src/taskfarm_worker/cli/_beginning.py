@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 from .._answers import Json
 from .._errors import ConfigurationError, InvalidArgumentError, NotFoundError, told
@@ -13,7 +12,7 @@ from .._upload import or_taken_back
 from ..commands import lists
 from ..commands.workdir import Settings, Workdir
 from ._context import Context
-from ._make import check_tasks, make_run, ordered, origin_of, read_tasks
+from ._make import check_tasks, make_run, name_of, ordered, origin_of, read_tasks
 from ._names import rows
 
 
@@ -36,7 +35,7 @@ def begin(context: Context, folder: Workdir) -> Settings:
     """
     args = context.args
     tasklist = "" if args.tasklist in ("-", None) else args.tasklist
-    name = args.name if args.name is not None else Path(tasklist or folder.path).name[:200]
+    name = args.name if args.name is not None else name_of(tasklist or folder.path)
     tasks = _first_read(context, folder, name)
     folder.make()
     in_order = ordered(context, tasks)

@@ -107,7 +107,7 @@ def submit(context: Context) -> int:
     """Make a run of a file of tasks."""
     args = context.args
     tasks = read_tasks(context, Path(f"{args.tasklist}_workdir"))
-    name = args.name if args.name is not None else _name_of(args.tasklist)
+    name = args.name if args.name is not None else name_of(args.tasklist)
     check_tasks(tasks, args.command, origin_of(args.tasklist))
     tasks = ordered(context, tasks)
     with unwinding():
@@ -281,8 +281,17 @@ def policy(context: Context) -> dict[str, Any]:
     return given
 
 
-def _name_of(tasklist: str | None) -> str:
-    return "" if tasklist in ("-", None) else Path(tasklist).name[:200]
+def name_of(path: str | Path | None) -> str:
+    """Name a run for what it is made of.
+
+    Args:
+        path: of a list or folder, - for standard input, or nothing.
+
+    Returns:
+        a name; what is no text in UTF-8 is replaced in it.
+    """
+    name = "" if path in ("-", None) else Path(path).name[:200]
+    return name.encode(errors="replace").decode()
 
 
 def _made(context: Context, run: Run, count: int) -> int:
