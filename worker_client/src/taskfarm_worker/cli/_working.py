@@ -55,7 +55,7 @@ def work(context: Context) -> int:
     for run in runs:
         folder = Workdir(context.args.workdir or _folder_of(context, run))
         settings = folder.read()
-        _check_options(context, settings)
+        check_options(context, settings)
         folder.make()
         if settings is None:
             url = context.farm._server.url_base
@@ -82,7 +82,7 @@ def run(context: Context) -> int:
         raise InvalidArgumentError("Say --workdir: a folder to begin or go on in.")
     folder = Workdir(args.workdir or f"{args.tasklist}_workdir")
     settings = folder.read()
-    _check_options(context, settings)
+    check_options(context, settings)
     if settings is None:
         settings = begin(context, folder)
         the_run = Run(context.farm._server, settings.run)
@@ -236,8 +236,12 @@ def _read_again(
     return tasklist, read_tasks(context, folder.path, *given)
 
 
-def _check_options(context: Context, settings: Settings | None = None) -> None:
+def check_options(context: Context, settings: Settings | None = None) -> None:
     """See whether the farmer's options make sense, before anything is made or remembered.
+
+    Args:
+        context: the call.
+        settings: of its folder, if there are any.
 
     Raises:
         TaskFarmError: one does not.
