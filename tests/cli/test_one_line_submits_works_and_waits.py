@@ -294,7 +294,7 @@ def only_small_files() -> None:
 def test_commands_that_a_folder_has_lost_are_found_again_or_told_to_be_lost(
     process: Call, taskfarm: Call
 ) -> None:
-    tasks, kept = Path("lost.tasks"), Path("lost.tasks_workdir/tasks.ndjson")
+    tasks, kept = Path("gaps.tasks"), Path("gaps.tasks_workdir/tasks.ndjson")
     tasks.write_text("true\nfalse\n")
     assert process("run", tasks).code == 3
     kept.write_text('"true"\n')
