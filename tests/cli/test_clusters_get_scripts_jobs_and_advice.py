@@ -1,6 +1,8 @@
 """`launch` and `advise`: scripts for batch systems, jobs through PSI/J, and how many are needed."""
 
+import os
 import shlex
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -12,7 +14,7 @@ from taskfarm_worker.cli._cluster import _only_here
 from taskfarm_worker.commands.advice import advise
 from taskfarm_worker.commands.jobs import wanted
 
-from tests.cli.conftest import Said, counts
+from tests.cli.conftest import Said, counts, until
 from tests.server import Server
 
 Call = Callable[..., Said]
@@ -119,6 +121,7 @@ def test_values_with_blanks_and_signs_of_the_shell_arrive_whole(
     taskfarm: Call, farm: Farm, executor: str, lines: list[str]
 ) -> None:
     run = farm.create_run(1, template="true")
+    Path("mine.ini").write_text("[my runner]\nRunner = ShellRunner\n")
     words = ("launch", run.uuid, "--print", "--executor", executor)
     given = ("--set", "comment=x;y 'z'", "--set", "exclusive", "--set", "gres=gpu:2,disk:1")
     said = taskfarm(*words, "--account", "a b#$X", *given, "--runner", "my runner")
@@ -153,13 +156,42 @@ def test_jobs_that_could_do_nothing_are_refused(
     assert (said.code, said.out, str(words[0]) in said.err) == (1, "", True)
 
 
-def test_the_local_script_hands_signals_on(
-    taskfarm: Call, farm: Farm, start: Callable[..., object]
-) -> None:
+def test_jobs_that_no_farmer_would_begin_are_refused(taskfarm: Call, farm: Farm) -> None:
+    run = farm.create_run(1, template="true")
+    Path("mine.ini").write_text("[known]\nRunner = ShellRunner\n")
+    for words in (["--proc", 10_001], ["--runner", "unknown"]):
+        said = taskfarm("launch", run.uuid, "--print", *words)
+        assert (said.code, said.out, str(words[1]) in said.err.replace(",", "")) == (1, "", True)
+    assert "--runner known" in taskfarm("launch", run.uuid, "--print", "--runner", "known").out
+
+
+def test_the_name_of_a_job_is_no_option(taskfarm: Call, farm: Farm) -> None:
+    for name, shown in (("--touch me", "touch-me"), ("--", "taskfarm-")):
+        run = farm.create_run(1, template="true", name=name)
+        said = taskfarm("launch", run.uuid, "--print", "--executor", "pbs")
+        assert said.lines[1].startswith(f"#PBS -N {shown}")
+
+
+def test_the_local_script_ends_as_its_farmers_do(taskfarm: Call, farm: Farm) -> None:
     run = farm.create_run(inputs=["echo $PROC_NUMBER >> out"] * 4)
     script = taskfarm("launch", run.uuid, "--print", "--executor", "local", "--jobs", 2).out
+    nobody = {**os.environ, "TASKFARM_CONFIG": "/nonexistent"}
+    failed = subprocess.run(["bash", "-c", script], capture_output=True, timeout=120, env=nobody)
+    assert (failed.returncode, counts(run)) == (1, {"waiting": 4})
     subprocess.run(["bash", "-c", script], check=True, capture_output=True, timeout=120)
     assert counts(run) == {"done": 4}
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_the_local_script_hands_signals_on(taskfarm: Call, farm: Farm, number: int) -> None:
+    run = farm.create_run(inputs=["sleep 60"] * 4)
+    shape = ("--executor", "local", "--jobs", 2, "--proc", 2)
+    script = taskfarm("launch", run.uuid, "--print", *shape).out
+    with subprocess.Popen(["bash", "-c", script], stderr=subprocess.DEVNULL) as running:
+        until(lambda: counts(run) == {"computing": 4})
+        running.send_signal(number)
+        assert running.wait(60) == 75
+    assert counts(run) == {"waiting": 4}
 
 
 def test_jobs_are_submitted_through_psij(process: Call, farm: Farm) -> None:

@@ -3,12 +3,14 @@
 import itertools
 import json
 import os
+import resource
 import shlex
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from taskfarm_worker import Farm
@@ -338,6 +340,62 @@ def test_a_folder_that_cannot_be_written_fails_no_task(process: Call, farm: Farm
     said = process("work", run.uuid, "-w", "w", "-n", 1)
     assert (said.code, "cannot be written" in said.err) == (1, True)
     assert counts(run) == {"waiting": 5}
+
+
+def test_a_folder_without_room_is_named_and_leaves_no_run_behind(process: Call, farm: Farm) -> None:
+    tasks, name = Path(f"{uuid4().hex}.tasks"), "tasks.ndjson"
+    tasks.write_text(f"true # {'long ' * 200}\n" * 8)
+    for _ in range(2):
+        said = process("run", tasks, preexec_fn=only_small_files)
+        assert (said.code, f"{tasks}_workdir/{name}" in said.err) == (1, True), said.err
+        assert "Output" not in said.err
+        assert [one.name for one in Path(f"{tasks}_workdir").iterdir()] == ["logs"]
+    assert list(farm.runs(name=tasks)) == []
+    assert process("run", tasks).code == 0
+    assert len(list(farm.runs(name=tasks))) == 1
+    assert len(Path(f"{tasks}_workdir", name).read_text().splitlines()) == 8
+
+
+def only_small_files() -> None:
+    """As if the disk had room for a little more."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+
+
+def test_commands_that_a_folder_has_lost_are_found_again_or_told_to_be_lost(
+    process: Call, taskfarm: Call
+) -> None:
+    tasks, kept = Path("gaps.tasks"), Path("gaps.tasks_workdir/tasks.ndjson")
+    tasks.write_text("true\nfalse\n")
+    assert process("run", tasks).code == 3
+    kept.write_text('"true"\n')
+    said = taskfarm("files", kept.parent)
+    assert (said.code, "it has 1 of 2" in said.err, said.out) == (1, True, "")
+    tasks.write_text("true\nfalse\necho added\n")
+    kept.unlink()
+    assert process("run", tasks).code == 3
+    assert taskfarm("files", kept.parent).code == 0
+    assert (kept.parent / "finished").read_text() == "0 true\n2 echo added\n"
+    assert (kept.parent / "failed").read_text() == "1 false\n"
+    # In another order than in the list, nobody knows which is which.
+    rows = Path("rows.csv")
+    rows.write_text("n\n1\n2\n")
+    order = ("--command", "echo {n}", "--order", "cost", "--cost", "n")
+    assert process("run", rows, *order).code == 0
+    Path("rows.csv_workdir/tasks.ndjson").unlink()
+    rows.write_text("n\n1\n2\n3\n")
+    assert process("run", rows).code == 0
+    assert "it has 0 of 3" in taskfarm("files", "rows.csv_workdir").err
+
+
+def test_a_folder_whose_run_was_deleted_says_what_to_do(process: Call, taskfarm: Call) -> None:
+    Path("gone.tasks").write_text("true\n")
+    assert process("run", "gone.tasks").code == 0
+    assert taskfarm("delete", "--yes", "gone.tasks_workdir").code == 0
+    for words in (["gone.tasks"], ["--workdir", "gone.tasks_workdir"]):
+        said = taskfarm("run", *words)
+        assert said.code == 1
+        assert "The run of gone.tasks_workdir is gone" in said.err
+        assert "Remove that folder, or take another --workdir." in said.err
 
 
 def test_files_of_pytaskfarmer_and_a_timeline_are_written_on_demand(

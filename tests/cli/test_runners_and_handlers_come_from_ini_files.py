@@ -248,6 +248,32 @@ def test_an_option_that_a_class_does_not_know_is_named_with_those_it_knows(
     assert str(caught.value) == f"r.ini [mine]: {told}"
 
 
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("Runner = leaves.Ends", "leaves.Ends cannot be loaded: SystemExit: 0."),
+        ("Runner = leaves_later.Ends", "SystemExit: 7"),
+        ("Runner =", "'Runner =' names no class, such as ApptainerRunner."),
+        ("Runner = Mine", "Mine cannot be loaded: it is no class of ours, and others are named"),
+    ],
+)
+def test_a_runner_that_cannot_be_made_ends_nothing_in_silence(
+    here: Path, taskfarm: Call, text: str, told: str
+) -> None:
+    Path("leaves.py").write_text("import sys; sys.exit(0)\n")
+    Path("leaves_later.py").write_text("class Ends:\n    def __init__(self): raise SystemExit(7)\n")
+    Path("r.ini").write_text(f"[mine]\n{text}\n")
+    Path("list").write_text("true\n")
+    said = taskfarm("run", "list", "--runner", "mine")
+    assert (said.code, f"r.ini [mine]: {told}" in said.err) == (1, True), said.err
+    assert not Path("list_workdir").exists()
+
+
+def test_a_file_of_an_editor_that_marks_utf_8_is_read(here: Path) -> None:
+    Path("r.ini").write_text("[mine]\nRunner = ShellRunner\n", "utf-8-sig")
+    assert known("Runner", ()) == (["mine"], [])
+
+
 def test_a_broken_file_is_told_once_wherever_it_is_looked_into(process: Call, here: Path) -> None:
     Path("bad.ini").write_text("[mine\nRunner = ShellRunner\n")
     Path("list").write_text("true\n")
@@ -265,10 +291,14 @@ def test_a_handler_that_fails_is_told_in_a_line(here: Path, taskfarm: Call) -> N
         "class Bad:\n    def __init__(self, path, workdir): pass\n"
         "    def __len__(self): return 1\n    def __getitem__(self, task): raise KeyError('x')\n"
         "class Odd(Bad):\n    def __getitem__(self, task): return {1, 2}\n"
+        "class Gone(Bad):\n    def __getitem__(self, task): raise SystemExit(0)\n"
     )
-    Path("t.ini").write_text("[bad]\nTaskList = theirs3.Bad\n[odd]\nTaskList = theirs3.Odd\n")
+    names = ("bad", "odd", "gone")
+    Path("t.ini").write_text(
+        "".join(f"[{one}]\nTaskList = theirs3.{one.title()}\n" for one in names)
+    )
     Path("list").write_text("x\n")
-    for name in ("bad", "odd"):
+    for name in names:
         said = taskfarm("submit", "list", "-t", name)
         assert (said.code, said.err.count("\n"), "t.ini" in said.err) == (1, 1, True), said.err
 
@@ -361,5 +391,5 @@ def test_events_are_counted_with_uproot(here: Path, monkeypatch: pytest.MonkeyPa
     with pytest.raises(InvalidArgumentError, match="no CollectionTree"):
         atlas.count_events("bad.root")
     monkeypatch.setitem(sys.modules, "uproot", None)
-    with pytest.raises(InvalidArgumentError, match="pip install uproot"):
+    with pytest.raises(InvalidArgumentError, match=r"taskfarm-worker\[atlas\]"):
         atlas.count_events("in.root")

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from taskfarm_worker import Farm, Run, Task
+from taskfarm_worker import Farm, NotFoundError, Run, Task
 from taskfarm_worker.cli._look import _unsaid
 from taskfarm_worker.cli._state import paused_in_words
 
@@ -116,6 +116,23 @@ def test_a_paused_run_says_who_has_paused_it_and_why(
     tiles.cancel()
     _, more = waiting.communicate(timeout=60)
     assert (waiting.returncode, "paused" in more) == (4, False)
+
+
+def test_a_name_that_is_no_text_is_that_of_no_run_and_names_none(
+    taskfarm: Call, farm: Farm, here: Path
+) -> None:
+    odd = os.fsdecode(b"\xff.tasks")
+    Path(odd).write_text("true\n")
+    for words in (["status", odd], ["submit", odd, "--order", "cost", "--like", odd]):
+        said = taskfarm(*words)
+        assert (said.code, "There is no run '\\udcff.tasks'" in said.err) == (1, True), said.err
+    assert taskfarm("ls", "--name", odd, "--json").code == 0
+    with pytest.raises(NotFoundError):
+        farm.run(odd)
+    assert farm.run(taskfarm("submit", odd).lines[0]).info()["name"] == "?.tasks"
+    for _ in range(2):
+        assert taskfarm("run", odd, "--timeout", 0).code == 75
+    assert [run["name"] for run in taskfarm("ls", "--json").json].count("?.tasks") == 2
 
 
 def test_no_name_at_all_means_no_run(taskfarm: Call, farm: Farm) -> None:

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 from taskfarm_worker import InvalidArgumentError, _rows
+from taskfarm_worker.cli._numbers import finite
+from taskfarm_worker.cli._parser import parse
 from taskfarm_worker.cli._screen import counted, span
 from taskfarm_worker.cli._state import GROUPS, Look, failed_in_words, printable
 from taskfarm_worker.cli._times import limit, moment, seconds
@@ -45,6 +47,15 @@ def test_spans(text: str, value: float) -> None:
 def test_no_spans(text: str) -> None:
     with pytest.raises(argparse.ArgumentTypeError, match="no span of time"):
         seconds(text)
+
+
+@pytest.mark.parametrize("text", ["nan", "inf", "-Infinity", "1e999", "much"])
+def test_a_share_is_a_number(text: str) -> None:
+    assert finite("2.5") == 2.5
+    with pytest.raises(argparse.ArgumentTypeError, match="no number"):
+        finite(text)
+    with pytest.raises(SystemExit):
+        parse(["create", "--tasks", "1", f"--max-fail-percent={text}"])
 
 
 def test_no_limit_and_no_moment_far_beyond_all_time() -> None:

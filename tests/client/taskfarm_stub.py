@@ -265,6 +265,9 @@ class Stub:
 
     def _steer(self, run: Run, state: str, seen: Seen) -> Answer:
         run.state = state
+        run.labels["uploading"] = run.labels.get("uploading") and not seen.path.endswith(
+            "/uploaded"
+        )
         run.reasons.append((seen.path.rsplit("/", 1)[1], (seen.body or {}).get("reason", "")))
         return (200, {"tasks": len(run.status)}) if state == "cancelled" else (204, None)
 

@@ -18,6 +18,7 @@ from taskfarm_worker import (
     Farm,
     InvalidArgumentError,
     NotFoundError,
+    ServerUnreachableError,
     UnexpectedAnswerError,
     connect,
 )
@@ -32,7 +33,7 @@ def test_a_run_whose_inputs_are_refused_is_not_left_behind(stub: Stub) -> None:
     with pytest.raises(ValueError, match="cannot be sent as JSON"):
         farm.create_run(inputs=[1, {1, 2}])
     assert stub.runs == {}
-    with pytest.raises(ValueError, match="cannot be sent as JSON"):
+    with pytest.raises(ValueError, match=r"cannot be sent as JSON.* is open, and kept"):
         farm.create_run(inputs=[1, {1, 2}], open=True)  # somebody may work on what has come
     assert len(stub.runs) == 1
 
@@ -59,9 +60,11 @@ def test_a_run_that_somebody_has_resumed_is_left_to_its_workers(stub: Stub) -> N
             run.state = "active"
         raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt) as caught:
         farm_of(stub).create_run(inputs=inputs())
-    assert len(stub.runs) == 1
+    (run,) = stub.runs.values()
+    (note,) = caught.value.__notes__
+    assert note.startswith(f"Run {run.uuid} is kept with the 40,000 tasks that have come, because")
 
 
 @pytest.mark.parametrize("fault", [drop_before, drop_after])
@@ -69,6 +72,44 @@ def test_the_end_of_an_upload_is_said_until_it_is_heard(stub: Stub, fault: Fault
     stub.fault("POST", "/uploaded", fault)
     run = farm_of(stub).create_run(inputs=["a"])
     assert (stub.runs[run.uuid].state, stub.count("POST", "/uploaded")) == ("active", 2)
+
+
+def test_a_run_that_is_going_is_no_failure_because_nobody_has_heard_of_it(stub: Stub) -> None:
+    stub.fault("POST", "/uploaded", *[drop_after] * 200)
+    run = farm_of(stub).create_run(inputs=["a"])
+    assert stub.count("POST", "/uploaded") > 3
+    assert (stub.runs[run.uuid].state, len(stub.runs)) == ("active", 1)
+
+
+def test_ctrl_c_at_the_end_of_an_upload_says_that_the_run_goes_on(
+    stub: Stub, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stub.fault("POST", "/uploaded", drop_after)
+    monkeypatch.setattr(clock, "sleep", interrupt)
+    with pytest.raises(KeyboardInterrupt) as caught:
+        farm_of(stub).create_run(inputs=["a"])
+    (run,) = stub.runs.values()
+    assert caught.value.__notes__ == [f"Run {run.uuid} has all its tasks, and goes on."]
+
+
+def interrupt(seconds: float) -> None:
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(
+    ("call", "told"),
+    [
+        ("/tasks", "may be left, paused, with a part of its tasks: 'taskfarm delete {0}' removes"),
+        ("/uploaded", "may go on all the same: look at it ('taskfarm status {0}') before"),
+    ],
+)
+def test_a_server_that_is_gone_leaves_a_run_that_is_named(stub: Stub, call: str, told: str) -> None:
+    stub.fault("POST", call, *[drop_before] * 200)
+    stub.fault("DELETE", "/uploaded", drop_before)
+    with pytest.raises(ServerUnreachableError) as caught:
+        farm_of(stub).create_run(inputs=["a"])
+    (uuid,) = stub.runs
+    assert f"Run {uuid} {told.format(uuid)}" in str(caught.value)
 
 
 def test_connect_sends_nothing_and_reads_the_environment(

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
-from . import _config, _policy
+from . import _config, _policy, _upload
 from ._answers import Json, json_object, member
 from ._closing import Closing
-from ._errors import InvalidArgumentError, TaskFarmError
+from ._errors import InvalidArgumentError, tell
 from ._farm import _segment, _whole
 from ._run import Run
 from ._session import SHORT_PATIENCE, Call, ServerSession, Timeout
-
-NOTHING = "nothing was submitted"
-"""What Ctrl-C says once the half of a run that had come is deleted."""
 
 
 def connect(
@@ -88,7 +84,8 @@ class Farm(Closing):
             inputs: one JSON value per task, in place of `tasks`. Any iterable, however long: it
                 is sent piece by piece. Nothing of the run is handed out before the last piece has
                 arrived, and what came is deleted where one of them cannot be had or sent. One that
-                is to stay open is worked on at once, and left as it is.
+                is to stay open is worked on at once, and left as it is. Where something is left,
+                the error says so, with the UUID: those of other classes than ours in a note.
             name: a name for the run.
             namespace: what it belongs to.
             policy: `description`, `group`, and the options of the run's policy:
@@ -105,30 +102,41 @@ class Farm(Closing):
         """
         if (tasks is None) == (inputs is None) and "open" not in policy:
             raise InvalidArgumentError("Give either tasks, a number, or inputs, one per task.")
+        if inputs is None:
+            return self._create(tasks, name, namespace, policy)
+        if not policy.get("open"):
+            run = self._held(inputs, name, namespace, **policy)
+            _upload.end(run)
+            return run
+        run = self._create(tasks, name, namespace, policy)
+        try:
+            run.append(inputs)
+        except BaseException as error:  # somebody may work on what has come
+            tell(error, f"Run {run.uuid} is open, and kept with what has come.")
+            raise
+        return run
+
+    def _held(
+        self, inputs: Iterable[Json], name: str | None, namespace: str | None, **policy: object
+    ) -> Run:
+        """Create a run of inputs that hands out nothing before it is `uploaded`, or none."""
+        run = self._create(None, name, namespace, {**policy, "uploading": True})
+        _upload.bring(run, inputs)
+        return run
+
+    def _create(
+        self,
+        tasks: int | None,
+        name: str | None,
+        namespace: str | None,
+        policy: Mapping[str, object],
+    ) -> Run:
         labels = {"name": name, "namespace": namespace}
         given = {key: value for key, value in labels.items() if value is not None}
         body = {"numTasks": _whole(tasks or 0, "tasks"), **given, **_policy.fields(policy)}
-        whole = not body.get("open")  # else somebody may work on what has come
-        if inputs is not None and whole:
-            body["uploading"] = True
         doubt = "The run may have been created all the same: look at the list of runs first."
         answer = self._server.call(Call("POST", "run", body=body, slow=True, doubt=doubt))
-        run = Run(self._server, str(member(answer, "uuid")))
-        if inputs is not None:
-            self._fill(run, inputs) if whole else run.append(inputs)
-        return run
-
-    def _fill(self, run: Run, inputs: Iterable[Json]) -> None:
-        """Bring the inputs of a new run, or delete what came, unless somebody has resumed it."""
-        try:
-            run.append(inputs)
-            run.uploaded()
-        except BaseException as error:
-            with contextlib.suppress(TaskFarmError):
-                self._server.impatient().call(Call("DELETE", f"runs/{run.uuid}/uploaded"))
-                if isinstance(error, KeyboardInterrupt):  # whoever waited for it wants to know
-                    error.args = (NOTHING,)
-            raise
+        return Run(self._server, str(member(answer, "uuid")))
 
     def run(self, uuid: object) -> Run:
         """Open a run.

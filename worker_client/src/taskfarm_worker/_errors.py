@@ -57,6 +57,31 @@ def full(error: OSError) -> bool:
     return error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) and not error.filename
 
 
+def tell(error: BaseException, text: str) -> None:
+    """Add to what an error says, whatever its class: to the message of ours, as a note to others.
+
+    Args:
+        error: any.
+        text: what else its reader should know.
+    """
+    if isinstance(error, TaskFarmError):
+        error.append(text)
+    else:  # as `add_note` does, which Python 3.9 and 3.10 lack
+        error.__dict__.setdefault("__notes__", []).append(text)
+
+
+def told(error: BaseException) -> list[str]:
+    """What has been added to an error of another class than ours.
+
+    Args:
+        error: any.
+
+    Returns:
+        sentences.
+    """
+    return list(getattr(error, "__notes__", ()))
+
+
 class TaskFarmError(RuntimeError):
     """Base of all errors of the client; its text says what was wrong and what to do."""
 

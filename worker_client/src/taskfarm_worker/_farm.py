@@ -309,4 +309,4 @@ def _segment(uuid: object) -> str:
     text = uuid.hex if isinstance(uuid, UUID) else str(uuid).strip()
     if not text:
         raise InvalidArgumentError("The UUID of the run is empty.")
-    return quote(text, safe="")
+    return quote(text, safe="", errors="surrogatepass")  # the server knows no such run

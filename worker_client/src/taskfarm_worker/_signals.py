@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from types import FrameType
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
@@ -37,12 +37,46 @@ def unblock_signals() -> None:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
 
 
+class Ended(KeyboardInterrupt):
+    """A signal other than SIGINT has come that ends a program, which unwinds as after Ctrl-C.
+
+    Attributes:
+        number: of the signal.
+    """
+
+    def __init__(self, number: int) -> None:
+        """Remember which signal.
+
+        Args:
+            number: of the signal.
+        """
+        super().__init__()
+        self.number = number
+
+
+def unwinding() -> contextlib.AbstractContextManager[None]:
+    """Let SIGTERM and SIGHUP end a block as Ctrl-C does; what is ignored, as by nohup, stays so.
+
+    Returns:
+        a context manager.
+    """
+
+    def end(number: int, frame: FrameType | None) -> None:
+        raise Ended(number)
+
+    ends = (signal.SIGTERM, signal.SIGHUP)
+    return handling(end, [one for one in ends if signal.getsignal(one) != signal.SIG_IGN])
+
+
 @contextlib.contextmanager
-def handling(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+def handling(
+    handler: Callable[[int, FrameType | None], None], signals: Iterable[signal.Signals] = SIGNALS
+) -> Iterator[None]:
     """Let a function handle SIGTERM and SIGINT; in a thread other than the main one, nothing.
 
     Args:
         handler: the function.
+        signals: others in place of these two.
 
     Yields:
         control, until the old handlers come back.
@@ -50,7 +84,7 @@ def handling(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    old = {number: signal.signal(number, handler) for number in SIGNALS}
+    old = {number: signal.signal(number, handler) for number in signals}
     try:
         yield
     finally:

@@ -23,6 +23,7 @@ from ..commands.records import times_of
 from ..commands.workdir import Workdir
 from ._context import DONE, ERROR, Context
 from ._screen import counted, span
+from ._working import check_options
 
 PROC = 8
 
@@ -34,6 +35,7 @@ def launch(context: Context) -> int:
     """Submit batch jobs that work on a run, or print a script that does."""
     args = context.args
     _check_options(args)
+    check_options(context, Workdir(args.workdir or args.run).read())  # else each job refuses them
     batch = _batch(context, context.run)
     Path(batch.folder).mkdir(parents=True, exist_ok=True)  # batch systems do not make it
     if args.executor != "local":
@@ -113,6 +115,7 @@ def _batch(context: Context, run: Run) -> Batch:
         words += ["--grace", f"{args.grace:g}s"]
     more = dict(one.partition("=")[::2] for one in args.set or ())
     label = "".join(c if c.isalnum() or c in "-_." else "-" for c in str(run.info()["name"]))
+    label = label.lstrip("-")  # else it is an option
     return Batch(
         name=(label or f"taskfarm-{run.uuid[:8]}")[:64], command=words, folder=where,
         jobs=args.jobs, nodes=args.nodes, proc=args.proc, seconds=args.time,

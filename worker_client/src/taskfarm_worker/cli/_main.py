@@ -11,7 +11,15 @@ import sys
 from collections.abc import Sequence
 from types import FrameType
 
-from .._errors import BadRequestError, ConflictError, NotFoundError, TaskFarmError, full
+from .._errors import (
+    BadRequestError,
+    ConflictError,
+    NotFoundError,
+    TaskFarmError,
+    full,
+    join,
+    told,
+)
 from .._streams import complain, drop, own_exit_code
 from ..commands import named
 from . import _working
@@ -60,9 +68,9 @@ def _call(argv: Sequence[str] | None) -> int:
     except (TaskFarmError, OSError) as error:
         _complain(_in_words(error))
         return ERROR
-    except (KeyboardInterrupt, EOFError) as end:
-        _complain(_interruption(end))
-        return 130
+    except (KeyboardInterrupt, EOFError) as error:
+        _complain(join("interrupted", *told(error)))
+        return 128 + getattr(error, "number", signal.SIGINT)
     return code
 
 
@@ -105,17 +113,11 @@ def _prepare_streams() -> None:
 def _in_words(error: Exception) -> str:
     """An error in a line; what a call was refused for, without the call, which nobody typed."""
     if isinstance(error, OSError) and full(error):
-        return f"Output cannot be written: {error.strerror}."
-    text = " ".join(str(error).split())
+        return join(f"Output cannot be written: {error.strerror}.", *told(error))
+    text = join(" ".join(str(error).split()), *told(error))
     if isinstance(error, (BadRequestError, ConflictError, NotFoundError)) and error.status:
         return text.partition(": ")[2] or text
     return text
-
-
-def _interruption(end: BaseException) -> str:
-    """Tell that it was interrupted, and what that has come to where it is known."""
-    told = end.args if isinstance(end, KeyboardInterrupt) else ()
-    return ": ".join(["interrupted", *map(str, told)])
 
 
 def _leave(number: int, frame: FrameType | None) -> None:

@@ -19,6 +19,8 @@ from .._answers import Json
 from .._errors import ConfigurationError, InvalidArgumentError
 from .._run import Run
 from .._session import ServerSession
+from .._signals import unwinding
+from .._streams import complain
 from ..commands import lists
 from ..commands.named import find_section
 from ..commands.order import longest_first
@@ -105,10 +107,11 @@ def submit(context: Context) -> int:
     """Make a run of a file of tasks."""
     args = context.args
     tasks = read_tasks(context, Path(f"{args.tasklist}_workdir"))
-    name = args.name if args.name is not None else _name_of(args.tasklist)
+    name = args.name if args.name is not None else name_of(args.tasklist)
     check_tasks(tasks, args.command, origin_of(args.tasklist))
-    run = make_run(context, ordered(context, tasks), name)
-    return _made(context, run, len(tasks))
+    tasks = ordered(context, tasks)
+    with unwinding():
+        return _made(context, make_run(context, tasks, name), len(tasks))
 
 
 def origin_of(tasklist: str | None) -> str:
@@ -173,21 +176,25 @@ def ordered(context: Context, tasks: list[Json]) -> list[Json]:
     return longest_first(tasks, args.cost, like)
 
 
-def make_run(context: Context, tasks: list[Json], name: str) -> Run:
+def make_run(context: Context, tasks: list[Json], name: str, *, held: bool = False) -> Run:
     """Make a run of inputs, as the options of `submit` and `run` say.
 
     Args:
         context: the call.
         tasks: an input per task.
         name: of the run.
+        held: hand out nothing before its `uploaded`, which closes it.
 
     Returns:
         the run.
     """
     check_name(name)
-    labels = {"name": name, "namespace": context.args.namespace}
+    farm, given = context.farm, {**policy(context), "namespace": context.args.namespace}
     inputs = context.screen.told(tasks, "sent")
-    return context.farm.create_run(inputs=inputs, **labels, **policy(context))
+    if not held:
+        return farm.create_run(inputs=inputs, name=name, **given)
+    given.pop("open", None)
+    return farm._held(inputs, name, **given)
 
 
 def check_name(name: str | None) -> None:
@@ -288,16 +295,30 @@ def option_of(name: str, value: float) -> str:
     return f"--{option.replace('_', '-')} {value:.10g}"
 
 
-def _name_of(tasklist: str | None) -> str:
-    return "" if tasklist in ("-", None) else Path(tasklist).name[:200]
+def name_of(path: str | Path | None) -> str:
+    """Name a run for what it is made of.
+
+    Args:
+        path: of a list or folder, - for standard input, or nothing.
+
+    Returns:
+        a name; what is no text in UTF-8 is replaced in it.
+    """
+    name = "" if path in ("-", None) else Path(path).name[:200]
+    return name.encode(errors="replace").decode()
 
 
 def _made(context: Context, run: Run, count: int) -> int:
     screen = context.screen
-    if screen.json:
-        screen.data({"uuid": run.uuid, "numTasks": count})
-    else:
-        screen.line(run.uuid)
-        if screen.terminal:
-            screen.note(f"{count:,} tasks wait: 'taskfarm work last --proc 8' works on them here.")
+    try:
+        if screen.json:
+            screen.data({"uuid": run.uuid, "numTasks": count})
+        else:
+            screen.line(run.uuid)
+        sys.stdout.flush()
+    except OSError:  # who repeats it does everything twice
+        complain(f"taskfarm: run {run.uuid} has been made, and goes on.")
+        raise
+    if screen.terminal and not screen.json:
+        screen.note(f"{count:,} tasks wait: 'taskfarm work last --proc 8' works on them here.")
     return DONE

@@ -72,7 +72,9 @@ def rows(farm: Farm, **filters: object) -> Iterator[Row]:
         per run a dictionary with `uuid`, `name`, `numTasks` and so on.
     """
     given = {name: str(value) for name, value in filters.items() if value not in (None, "")}
-    yield from _rows.pages(farm._server, f"runs?{urlencode({**given, 'limit': 1000})}")
+    # What is no text in UTF-8, a file's name perhaps, is looked for, too, and not found.
+    query = urlencode({**given, "limit": 1000}, errors="surrogatepass")
+    yield from _rows.pages(farm._server, f"runs?{query}")
 
 
 def since(back: timedelta | None) -> dict[str, str]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import math
 from collections.abc import Callable
 
 MOST_PROC = 10_000
@@ -31,6 +33,24 @@ def whole(least: int, most: int = 2_000_000_000) -> Callable[[str], int]:
         return number
 
     return read
+
+
+def finite(text: str) -> float:
+    """Read a number.
+
+    Args:
+        text: as typed.
+
+    Returns:
+        the number.
+
+    Raises:
+        ArgumentTypeError: it is none, or without end.
+    """
+    with contextlib.suppress(ValueError):
+        if math.isfinite(number := float(text)):
+            return number
+    raise argparse.ArgumentTypeError(f"{text!r} is no number.")
 
 
 def fingerprint(text: str) -> int:

@@ -12,7 +12,7 @@ from .._version import __version__
 from ..commands.lists import FORMATS
 from . import _cluster, _complete, _look, _make, _records_of, _steer, _working
 from ._context import Command
-from ._numbers import fingerprint, whole
+from ._numbers import fingerprint, finite, whole
 from ._times import limit, moment, seconds
 
 STATES = ("waiting", "computing", "done", "failed", "cancelled")
@@ -179,7 +179,7 @@ def labelled(parser: argparse.ArgumentParser) -> None:
     add("--priority", type=int, metavar="N", help="among the runs of a namespace; high comes first")
     add("--max-fails", type=int, metavar="N",
         help="pause the run once so many tasks have failed: about, with short ones")  # fmt: skip
-    add("--max-fail-percent", type=float, metavar="P", help="the same in per cent")
+    add("--max-fail-percent", type=finite, metavar="P", help="the same in per cent")
     add("--canary", type=int, metavar="N", help="hold the rest until the first N have succeeded")
     add("--columns", type=int, metavar="N", help="the tasks are a grid of N columns: see the map")
     add("--start-after", type=moment, metavar="WHEN", help="not before: 18:00, 'Fri 18:00', +4h")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from pathlib import Path
 
-from .._errors import InvalidArgumentError
+from .._errors import ConfigurationError, InvalidArgumentError
 from ..commands import records
-from ..commands.workdir import Workdir
+from ..commands.workdir import TASKS, Workdir
 from ._context import DONE, Context
 
 
@@ -42,6 +43,17 @@ def _folder(context: Context) -> Workdir | None:
 
 
 def _names(context: Context, folder: Workdir | None) -> records.Names:
-    """The commands by task, as far as they are known here."""
+    """The commands by task, as far as they are known here.
+
+    Raises:
+        ConfigurationError: they have been lost, so that a task would get another's.
+    """
     tasks = [] if folder is None else folder.read_tasks()
+    settings = None if folder is None else folder.read()
+    if folder is not None and settings is not None and len(tasks) < settings.tasks:
+        raise ConfigurationError(
+            f"{folder.path / TASKS} lacks tasks of the run: it has {len(tasks):,} of "
+            f"{settings.tasks:,}. 'taskfarm run --workdir {shlex.quote(str(folder.path))}' writes "
+            "it again, if the tasklist is there and was not put into another order."
+        )
     return records.names_of(tasks, str(context.run.policy().get("template") or ""))

@@ -23,17 +23,9 @@ from ..commands.farmer import Farmer, Job
 from ..commands.named import runner_named
 from ..commands.templates import Template
 from ..commands.workdir import Settings, Workdir
+from ._beginning import begin, run_of, set_going
 from ._context import CANCELLED, DONE, STOPPED, TASKS_FAILED, Context
-from ._make import (
-    POLICY,
-    check_tasks,
-    make_run,
-    option_of,
-    ordered,
-    origin_of,
-    policy,
-    read_tasks,
-)
+from ._make import POLICY, check_tasks, option_of, origin_of, policy, read_tasks
 from ._numbers import MOST_PROC
 from ._screen import span
 from ._state import Look, failed_in_words, idle_of, look, pause_of, paused_in_words, way_on
@@ -63,7 +55,7 @@ def work(context: Context) -> int:
     for typed, run in zip(context.args.runs, runs):
         folder = Workdir(context.args.workdir or _folder_of(context, run))
         settings = folder.read()
-        _check_options(context, settings)
+        check_options(context, settings)
         folder.make()
         if settings is None:
             url = context.farm._server.url_base
@@ -91,13 +83,15 @@ def run(context: Context) -> int:
         raise InvalidArgumentError("Say --workdir: a folder to begin or go on in.")
     folder = Workdir(args.workdir or f"{args.tasklist}_workdir")
     settings = folder.read()
-    _check_options(context, settings)
+    check_options(context, settings)
     if settings is None:
-        settings = _begin(context, folder)
+        settings = begin(context, folder)
         the_run = Run(context.farm._server, settings.run)
+        set_going(the_run, settings)
     else:
         args.url = args.url or settings.url
-        the_run = context.farm.run(settings.run)
+        the_run = run_of(context, folder, settings)
+        set_going(the_run, settings)
         _change(context, folder, the_run)
         settings = _grow(context, folder, settings, the_run)
     settings = _remember(context, folder, settings)
@@ -105,36 +99,6 @@ def run(context: Context) -> int:
     context.screen.note(f"Run {the_run.uuid}, logs in {folder.logs}{ends}")
     code = _farm(context, the_run, folder, settings)
     return code if code != DONE else _tell_end(context, the_run, folder)
-
-
-def _begin(context: Context, folder: Workdir) -> Settings:
-    """Submit, unless another farmer has done so meanwhile."""
-    args = context.args
-    tasks = read_tasks(context, folder.path)
-    check_tasks(tasks, args.command, origin_of(args.tasklist))
-    folder.make()
-    named = folder.path if args.tasklist in ("-", None) else args.tasklist
-    name = args.name if args.name is not None else Path(named).name[:200]
-    in_order = ordered(context, tasks)
-    made = make_run(context, in_order, name)
-    settings = Settings(
-        run=made.uuid,
-        url=context.farm._server.url_base,
-        tasklist="" if args.tasklist in ("-", None) else args.tasklist,
-        form=lists.format_of(args.tasklist or "", args.format),
-        handler=args.handler or "default",
-        tasks=len(tasks),
-        digest=lists.digest(tasks),
-        ordered=args.order == "cost",
-        stays_open=bool(args.open),
-        here=os.getcwd(),
-    )
-    if folder.create(settings):
-        folder.write_tasks(in_order)
-        return settings
-    made.delete()  # nobody works on it: the other's is in the folder
-    theirs = folder.read()
-    return theirs if theirs is not None else settings
 
 
 def _change(context: Context, folder: Workdir, run: Run) -> None:
@@ -178,15 +142,18 @@ def _grow(context: Context, folder: Workdir, settings: Settings, run: Run) -> Se
         settings = folder.change(settings, opened=False)
     origin, tasks = _read_again(context, folder, settings)
     noted = settings.tasks
-    if tasks is None or (len(tasks) == noted and lists.digest(tasks) == settings.digest):
+    if tasks is None:
         return settings
-    if len(tasks) <= noted or lists.digest(tasks[:noted]) != settings.digest:
+    if lists.digest(tasks[:noted]) != settings.digest:
         raise InvalidArgumentError(
             f"{origin} is not the list that {folder.path} was started with: its tasks keep their "
             "commands, and others may only be added at its end. What a command needs (files, "
             "programs) can be mended and the task restarted; a changed command goes into a list of "
             f"its own, with another --workdir. {_which_failed(folder)}"
         )
+    kept = _kept(folder, settings, tasks[:noted])
+    if len(tasks) == noted:
+        return settings
     check_tasks(tasks[noted:], run.policy()["template"], origin, noted)
     _check_added(folder, settings, tasks, origin)
     digest = lists.digest(tasks)
@@ -194,13 +161,25 @@ def _grow(context: Context, folder: Workdir, settings: Settings, run: Run) -> Se
     settings = folder.change(settings, opened=opened, adding=len(tasks), adding_digest=digest)
     try:
         _feed(run, tasks, noted)
-        folder.write_tasks([*folder.read_tasks()[:noted], *tasks[noted:]])
+        if kept:  # else nobody knows in which order they are in the run
+            folder.write_tasks([*kept, *tasks[noted:]])
     finally:
         if opened:
             run.change(open=False)
             settings = folder.change(settings, opened=False)
     context.screen.note(f"Tasks that were added to the run: {len(tasks) - noted:,}.")
     return folder.change(settings, tasks=len(tasks), digest=digest, adding=0, adding_digest="")
+
+
+def _kept(folder: Workdir, settings: Settings, tasks: list[Json]) -> list[Json]:
+    """The tasks in the order of the run, written again where they were lost; none if unknown."""
+    kept = folder.read_tasks()[: len(tasks)]
+    if len(kept) == len(tasks):
+        return kept
+    if settings.ordered:
+        return []
+    folder.write_tasks(tasks)
+    return tasks
 
 
 def _which_failed(folder: Workdir) -> str:
@@ -259,8 +238,12 @@ def _read_again(
     return tasklist, read_tasks(context, folder.path, *given)
 
 
-def _check_options(context: Context, settings: Settings | None = None) -> None:
+def check_options(context: Context, settings: Settings | None = None) -> None:
     """See whether the farmer's options make sense, before anything is made or remembered.
+
+    Args:
+        context: the call.
+        settings: of its folder, if there are any.
 
     Raises:
         TaskFarmError: one does not.

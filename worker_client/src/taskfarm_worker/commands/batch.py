@@ -235,13 +235,22 @@ def flux(batch: Batch) -> str:
 
 
 def local(batch: Batch) -> str:
-    """A script for this machine."""
-    each = f"{shlex.join(batch.timed)} &"
+    """A script for this machine: it hands signals on, and ends badly where a farmer has."""
     return "\n".join([
         "#!/bin/bash",
-        'trap \'kill -s USR1 $(jobs -p); wait\' USR1 TERM INT',
-        f"for _ in $(seq {batch.jobs}); do {each} done",
-        "wait",
+        "farmers=()",
+        'trap \'again=1; kill -s USR1 "${farmers[@]}"\' USR1 TERM INT HUP',
+        f"for _ in $(seq {batch.jobs}); do",
+        f"    {shlex.join(batch.timed)} &",
+        '    farmers+=("$!")',
+        "done",
+        "code=0",
+        'for farmer in "${farmers[@]}"; do',
+        "    # A signal ends a wait before the farmer has ended.",
+        '    while again=; wait "$farmer"; ended=$?; [ -n "$again" ]; do :; done',
+        '    [ "$ended" -eq 0 ] || code=$ended',
+        "done",
+        'exit "$code"',
         "",
     ])  # fmt: skip
 

@@ -169,18 +169,21 @@ def construct(
         ConfigurationError: there is no such class, or it does not take these arguments.
     """
     named = {**OURS, **(ours or {})}
+    if not path:
+        key, such = ("Runner", OURS) if ours is None else ("TaskList", ours)
+        raise ConfigurationError(f"{where}: '{key} =' names no class, such as {next(iter(such))}.")
     try:
         kind = named.get(path) or _entry_point(path, group) or _imported(path, here)
-    except Exception as error:  # anything may happen in a module of somebody else
+    except (Exception, SystemExit) as error:  # anything may happen in a module of somebody else
         raise ConfigurationError(f"{where}: {path} cannot be loaded: {in_words(error)}.") from None
     try:
         return kind(*arguments, **options)
-    except Exception as error:  # and in its class
+    except (Exception, SystemExit) as error:  # and in its class
         why = _misspelt(error, kind, len(arguments), options) or in_words(error)
         raise ConfigurationError(f"{where}: {why}") from None
 
 
-def _misspelt(error: Exception, kind: object, given: int, options: dict[str, str]) -> str:
+def _misspelt(error: BaseException, kind: object, given: int, options: dict[str, str]) -> str:
     """Say which option a class does not know, and which it does; empty for any other error."""
     found = re.search(r"unexpected keyword argument '(.*?)'", str(error))
     known = _options_of(kind, given) if isinstance(error, TypeError) and found else None
@@ -216,7 +219,7 @@ def _options_of(kind: object, given: int) -> list[str] | None:
     return None
 
 
-def in_words(error: Exception) -> str:
+def in_words(error: BaseException) -> str:
     """Say what went wrong in somebody else's code.
 
     Args:
@@ -240,6 +243,8 @@ def _entry_point(name: str, group: str) -> Any:  # noqa: ANN401
 def _imported(path: str, here: str) -> Any:  # noqa: ANN401
     """A class by its path; the current folder is looked in last."""
     module, _, name = path.replace(":", ".").rpartition(".")
+    if not module:
+        raise ImportError("it is no class of ours, and others are named with their module")
     added = [*([here] if here else []), os.getcwd()]
     sys.path += added
     try:
@@ -262,7 +267,7 @@ def _parsers(key: str, here: str) -> Iterator[tuple[Path, configparser.ConfigPar
             parser = configparser.ConfigParser()
             parser.optionxform = str  # type: ignore[assignment,method-assign]
             try:
-                parser.read(file, "utf-8")
+                parser.read(file, "utf-8-sig")
             except (configparser.Error, UnicodeDecodeError, OSError) as error:
                 yield file, _unread(error)
             else:

@@ -164,7 +164,7 @@ def handled(name: str, path: str, workdir: str, here: str = "") -> tuple[list[Js
     try:
         tasks = [handler[number] for number in range(len(handler))]
         json.dumps(tasks)
-    except Exception as error:  # the class is somebody else's
+    except (Exception, SystemExit) as error:  # the class is somebody else's
         raise ConfigurationError(f"{where}: the tasks of {path}: {in_words(error)}") from None
     return tasks, command if isinstance(command, str) else None
 

@@ -11,7 +11,7 @@ import contextlib
 import json
 import os
 import socket
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
@@ -109,25 +109,23 @@ class Workdir:
         except (ValueError, TypeError, AttributeError) as error:
             raise ConfigurationError(f"{self.configuration} is garbled: {error}.") from None
 
-    def create(self, settings: Settings) -> bool:
+    def create(self, settings: Settings, tasks: Sequence[Json] = ()) -> bool:
         """Write the first settings, unless somebody else has done so meanwhile.
 
         Args:
             settings: what to remember.
+            tasks: the inputs of the run, in its order, where it was submitted from here. They are
+                on the disk before the settings, which make the folder valid, and take their place
+                after: of several farmers, only the one whose settings count says what they are.
 
         Returns:
             whether these are the folder's settings now.
         """
-        part = self._write(settings)
-        try:
-            os.link(part, self.configuration)
-        except FileExistsError:
-            return False
-        except OSError:  # a file system without hard links
-            return self._create_without_link(part)
-        finally:
-            part.unlink(missing_ok=True)
-        return True
+        with self._part(TASKS, _lines(tasks)) as kept, self._written(settings) as part:
+            mine = self._link(part)
+            if mine and tasks:
+                kept.replace(self.path / TASKS)
+        return mine
 
     def change(self, settings: Settings, **values: object) -> Settings:
         """Change some of the settings.
@@ -141,7 +139,8 @@ class Workdir:
         """
         changed = replace(settings, **values)  # type: ignore[arg-type]
         if changed != settings:
-            self._write(changed).replace(self.configuration)
+            with self._written(changed) as part:
+                part.replace(self.configuration)
         return changed
 
     def write_tasks(self, tasks: Iterable[Json]) -> None:
@@ -150,13 +149,11 @@ class Workdir:
         Args:
             tasks: their inputs.
         """
-        part = self.path / f".{TASKS}.{socket.gethostname()}.{os.getpid()}"
-        with part.open("w", encoding="utf-8") as file:
-            file.writelines(json.dumps(task) + "\n" for task in tasks)
-        part.replace(self.path / TASKS)
+        with self._part(TASKS, _lines(tasks)) as part:
+            part.replace(self.path / TASKS)
 
     def read_tasks(self) -> list[Json]:
-        """The tasks as they were kept; none where nothing was submitted from here."""
+        """The tasks as they were kept; none where they are lost, or were not submitted here."""
         try:
             with (self.path / TASKS).open(encoding="utf-8") as file:
                 return [json.loads(line) for line in file]
@@ -174,17 +171,51 @@ class Workdir:
         """
         return self.logs / f"log_{number}"
 
-    def _write(self, settings: Settings) -> Path:
-        part = self.path / f".{CONFIGURATION}.{socket.gethostname()}.{os.getpid()}"
-        part.write_text(json.dumps(asdict(settings), indent=2) + "\n", "utf-8")
-        return part
+    @contextlib.contextmanager
+    def _part(self, name: str, lines: Iterable[str]) -> Iterator[Path]:
+        """A whole file that may take the place of another; otherwise nothing is left of it."""
+        part = self.path / f".{name}.{socket.gethostname()}.{os.getpid()}"
+        try:
+            with part.open("w", encoding="utf-8") as file:
+                file.writelines(lines)
+            yield part
+        except OSError as error:  # a full disk does not say which file it has no room for
+            error.filename = error.filename or str(self.path / name)
+            raise
+        finally:
+            part.unlink(missing_ok=True)
+
+    def _written(self, settings: Settings) -> contextlib.AbstractContextManager[Path]:
+        return self._part(CONFIGURATION, [json.dumps(asdict(settings), indent=2) + "\n"])
+
+    def _link(self, part: Path) -> bool:
+        """Let a file be the configuration, unless there is one; tells whether it is now."""
+        try:
+            os.link(part, self.configuration)
+        except FileExistsError:
+            return False
+        except OSError:  # a file system without hard links
+            return self._create_without_link(part)
+        return True
 
     def _create_without_link(self, part: Path) -> bool:
-        """Open for exclusive creation: the content follows a moment later."""
-        with contextlib.suppress(FileExistsError), self.configuration.open("x") as file:
-            file.write(part.read_text("utf-8"))
-            return True
-        return False
+        """Open for exclusive creation: the content follows a moment later, or there is no file."""
+        text = part.read_text("utf-8")
+        try:
+            file = self.configuration.open("x", encoding="utf-8")
+        except FileExistsError:
+            return False
+        try:
+            with file:
+                file.write(text)
+        except OSError:
+            self.configuration.unlink(missing_ok=True)
+            raise
+        return True
+
+
+def _lines(tasks: Iterable[Json]) -> Iterator[str]:
+    return (json.dumps(task) + "\n" for task in tasks)
 
 
 def find_run(path: Path) -> str:
