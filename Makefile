@@ -39,7 +39,7 @@ help: ## Print this list
 
 setup: $(DEV) ## Create .venv with all that is needed to run, test and document the farm
 
-demo: $(SERVER) $(DATABASE) ## Run a farm over the Python standard library; KEEP=0 ends it afterwards
+demo: $(SERVER) $(DATABASE) ## Run a farm over the Python standard library; KEEP=0 ends it afterwards; DEMO_ARGS='--port 5001'
 	@$(UNTIL_CTRL_C) $(BIN)/python -m examples.stdlib_farm --keep $(KEEP) $(DEMO_ARGS) $(OR_130)
 
 serve: $(SERVER) $(DATABASE) ## Serve the farm on 127.0.0.1:5000 after bringing its database up to date

@@ -44,6 +44,7 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m examples.stdlib_farm", description=__doc__)
     parser.add_argument("--workers", type=int, default=4, help="worker processes (4)")
     parser.add_argument("--limit", type=int, help="measure only so many files")
+    parser.add_argument("--port", type=int, help="serve on this one (5000, or any that is free)")
     parser.add_argument("--keep", type=int, choices=(0, 1), default=1, help="serve on at the end")
     parser.add_argument("--folder", type=Path, default=server.ROOT / "var" / "demo")
     options = parser.parse_args()
@@ -57,7 +58,7 @@ def demonstrate(options: argparse.Namespace) -> int:
     folder = options.folder.resolve()
     own = folder.with_suffix(".sqlite3")
     database_url = os.environ.get("DATABASE_URL") or f"sqlite:///{own}"
-    access = server.choose_access(own_database="DATABASE_URL" not in os.environ)
+    access = server.choose_access("DATABASE_URL" not in os.environ, options.port)
     with fresh(folder), Processes() as processes:
         if database_url == f"sqlite:///{own}":
             remove(own)

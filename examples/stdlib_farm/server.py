@@ -44,19 +44,25 @@ class Access:
         return f"{self.url}api/"
 
 
-def choose_access(own_database: bool) -> Access:
+def choose_access(own_database: bool, port: int | None = None) -> Access:
     """A free port and a random password; in a database of others a user that is nobody else."""
     user = "demo" if own_database else f"demo-{secrets.token_hex(3)}"
-    return Access(choose_port(), user, secrets.token_urlsafe(9))
+    return Access(choose_port(port), user, secrets.token_urlsafe(9))
 
 
-def choose_port() -> int:
-    """The usual port if nobody listens there, else any free one."""
-    for port in (USUAL_PORT, 0):
-        with socket.socket() as listener, contextlib.suppress(OSError):
+def choose_port(wanted: int | None = None) -> int:
+    """The port that is wanted; else the usual one if nobody listens there, or any free one.
+
+    Raises:
+        ServerFailed: it is taken, or there is none.
+    """
+    for port in (wanted,) if wanted is not None else (USUAL_PORT, 0):
+        with socket.socket() as listener, contextlib.suppress(OSError, OverflowError):
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listener.bind(("127.0.0.1", port))
             return int(listener.getsockname()[1])
+    if wanted is not None:
+        raise ServerFailed(f"Port {wanted} of 127.0.0.1 is taken, or is none: choose another.")
     raise ServerFailed("There is no free port on 127.0.0.1.")
 
 

@@ -368,6 +368,8 @@ def test_what_a_killed_server_leaves_of_an_upload_says_so(alice, visit, answer):
     assert "its inputs are still being uploaded, or the upload was cut short" in listed
     page = text_of(client.get(f"/runs/{run.uuid.hex}/"))
     assert "This run is not complete." in page
+    assert "<b>The farm</b> holds the run until all inputs are here" in page
+    assert "The run's policy" not in page
     assert "it has 4 tasks so far" in page
     why = explain.explain(run, Task.objects.get(run=run, number=0)).reason
     assert "by its policy: its inputs are still being uploaded" in why

@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -47,11 +48,24 @@ def descendants(process: "subprocess.Popen[str]") -> list[psutil.Process]:
     return psutil.Process(process.pid).children(recursive=True)
 
 
+@pytest.mark.once
+@pytest.mark.parametrize("port", ["", "70000"])
+def test_a_port_that_cannot_be_had_is_told(tmp_path: Path, port: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        process = demo(tmp_path, "--port", port or str(taken.getsockname()[1]))
+        said, _ = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert re.fullmatch(r"\nPort \d+ of 127.0.0.1 is taken, or is none: choose another.\n", said)
+
+
 def test_a_few_files_from_an_empty_database_to_the_tables(tmp_path: Path) -> None:
-    process = demo(tmp_path, "--limit", "12", keep=True)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = str(free.getsockname()[1])
+    process = demo(tmp_path, "--limit", "12", "--port", port, keep=True)
     try:
         shown = read_until(process, "taskfarm run")
         assert "12 of 12 ended, 0 computing" in shown
+        assert f"Dashboard: http://127.0.0.1:{port}/" in shown
         for title in ("Tasks per worker", "Slowest modules", "Longest functions"):
             assert title in shown
         assert "\r" not in shown, "a progress bar in a pipe"
