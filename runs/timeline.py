@@ -7,7 +7,7 @@ of numbers is a stretch of time, about, and costs the same in every run.
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.utils import timezone
@@ -21,6 +21,8 @@ MOST = 1_000
 """Bars of one picture."""
 MOST_ROWS = 40
 PAGE = 2_000
+SLACK = timedelta(milliseconds=50)
+"""By so much may two attempts of one lane overlap: two clocks have told of them."""
 
 ENDED = """
 SELECT a.number, a.attempt, a.started, a.ended, a.outcome, a.worker_id, w.hostname, w.pid
@@ -44,6 +46,20 @@ class Bar:
     start: datetime
     end: datetime
     outcome: str
+
+
+def take_lane(ends: list[datetime], start: datetime, end: datetime) -> int:
+    """The first of a worker's lanes that is free for an attempt: it may work on several at a time.
+
+    Args:
+        ends: until when each lane is taken; changed, and longer where none was free.
+        start: of the attempt.
+        end: of the attempt.
+    """
+    free = (lane for lane, until in enumerate(ends) if until <= start + SLACK)
+    lane = next(free, len(ends))
+    ends[lane : lane + 1] = [end]
+    return lane
 
 
 @dataclass
@@ -90,7 +106,7 @@ def rows(run: Run, first: int, last: int) -> list[Row]:
 def trace(run: Run, first: int, last: int) -> Iterator[str]:
     """The ended attempts as a trace that Perfetto and Chrome read, in constant memory."""
     yield '{"displayTimeUnit": "ms", "traceEvents": [\n'
-    known: set[int] = set()
+    known: dict[int, list[datetime]] = {}
     after, begun = (first, 0), False
     while found := fetch(NEXT, [run.id, *after, last, PAGE]):
         for row in found:
@@ -109,15 +125,20 @@ ORDER BY a.number, a.attempt LIMIT %s
 """
 
 
-def events(row: tuple[Any, ...], known: set[int]) -> Iterator[dict[str, Any]]:
-    """The events of one attempt; the first one of a worker tells its name."""
+def events(row: tuple[Any, ...], known: dict[int, list[datetime]]) -> Iterator[dict[str, Any]]:
+    """The events of one attempt; the first one of a worker tells its name.
+
+    Args:
+        row: what was fetched.
+        known: the lanes of the workers so far, see ``take_lane``.
+    """
     number, attempt, start, end, outcome, worker, host, pid = row
     started, ended = as_datetime(start), as_datetime(end)
     if started is None or ended is None:
         return
     worker = worker or 0
     if worker not in known:
-        known.add(worker)
+        known[worker] = []
         name = f"{host}:{pid}" if host else "by hand"
         yield {"ph": "M", "name": "process_name", "pid": worker, "args": {"name": name}}
     yield {
@@ -125,7 +146,7 @@ def events(row: tuple[Any, ...], known: set[int]) -> Iterator[dict[str, Any]]:
         "name": f"task {number}",
         "cat": Outcome(outcome).label,
         "pid": worker,
-        "tid": 1,
+        "tid": 1 + take_lane(known[worker], started, ended),
         "ts": int(started.timestamp() * 1_000_000),
         "dur": int((ended - started).total_seconds() * 1_000_000),
         "args": {"attempt": attempt, "outcome": Outcome(outcome).label},

@@ -17,6 +17,8 @@ TASKS = 400
 """Tasks of one picture."""
 WIDTH = 1000.0
 THIN = 1.5
+MANY = 16
+"""Lanes of a row above which they are drawn thinner."""
 TICKS = {"wide": 10, "middle": 4, "slim": 2}
 """Steps between ticks, at most, on a large screen, a smaller one, a phone; the styles choose."""
 STEPS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400)
@@ -25,19 +27,26 @@ DAY = 86_400
 
 @dataclass(frozen=True)
 class ShownBar:
-    """A bar with its place in the picture, which is 1000 wide."""
+    """A bar with its place in the picture, which is 1000 wide, and 10 high for each lane."""
 
     bar: Bar
     x: float
     width: float
+    y: int
 
 
 @dataclass(frozen=True)
 class ShownRow:
-    """A worker's row of the picture."""
+    """A worker's row of the picture, with a lane for each attempt that it makes at a time."""
 
     row: Row
     bars: list[ShownBar]
+    lanes: int
+
+    @property
+    def height(self) -> int:
+        """In pixels."""
+        return max(16, self.lanes * (7 if self.lanes <= MANY else 4))
 
 
 @dataclass(frozen=True)
@@ -69,13 +78,16 @@ def picture(rows: list[Row]) -> Picture | None:
     def place(moment: datetime) -> float:
         return round(WIDTH * (moment - start).total_seconds() / length, 2)
 
-    shown = [
-        ShownRow(row, [
-            ShownBar(bar, place(bar.start), max(place(bar.end) - place(bar.start), THIN))
-            for bar in row.bars
-        ])
-        for row in rows
-    ]  # fmt: skip
+    def lay(row: Row) -> ShownRow:
+        ends: list[datetime] = []
+        laid = []
+        for bar in sorted(row.bars, key=lambda bar: bar.start):
+            width = max(place(bar.end) - place(bar.start), THIN)
+            lane = timeline.take_lane(ends, bar.start, bar.end)
+            laid.append(ShownBar(bar, place(bar.start), width, 10 * lane))
+        return ShownRow(row, laid, len(ends))
+
+    shown = [lay(row) for row in rows]
     ticks = {kind: ticks_of(start, length, most) for kind, most in TICKS.items()}
     return Picture(shown, ticks, start, end)
 

@@ -2,7 +2,7 @@
 
 import json
 from datetime import UTC, datetime, timedelta
-from itertools import pairwise
+from itertools import combinations, pairwise
 
 import pytest
 from django.utils import timezone
@@ -37,6 +37,14 @@ def test_a_worker_is_busy_while_any_of_its_attempts_is_open():
     row = timeline.Row("n1:1", [bar(0, 10), bar(5, 20), bar(30, 40)])
     assert row.seconds == pytest.approx(30, abs=0.01)
     assert row.busy == pytest.approx(75, abs=0.1)
+
+
+def test_attempts_at_a_time_have_lanes_of_their_own():
+    bars = [bar(0, 10), bar(0, 4), bar(4, 9), bar(10, 12), bar(9, 30), bar(12, 13)]
+    (shown,) = page_of_timeline.picture([timeline.Row("n1:1", bars)]).rows
+    lanes = [(round(one.x), one.y) for one in shown.bars]
+    assert lanes == [(0, 0), (0, 10), (133, 10), (300, 10), (333, 0), (400, 0)]
+    assert (shown.lanes, shown.height) == (2, 16)
 
 
 def test_the_timeline_has_a_row_for_each_worker(alice, run, visit):
@@ -96,6 +104,10 @@ def test_the_trace_has_every_attempt_once(alice, run, visit, monkeypatch, page_s
     assert [one["name"] for one in bars] == [f"task {number}" for number in range(7)]
     assert {one["args"]["name"] for one in events if one["ph"] == "M"} == {"n1:1", "n2:1"}
     assert all(one["dur"] >= 0 and one["ts"] > 0 for one in bars)
+    for one, other in combinations(bars, 2):  # a reader draws one above the other
+        if (one["pid"], one["tid"]) == (other["pid"], other["tid"]):
+            first, second = sorted((one, other), key=lambda one: one["ts"])
+            assert first["ts"] + first["dur"] <= second["ts"] + 50_000
     part = visit(alice).get(f"/runs/{run.uuid.hex}/timeline/trace?first=2&last=4")
     names = [one.headers["Content-Disposition"].partition("-trace.json")[0][-4:]
              for one in (response, part)]  # fmt: skip
