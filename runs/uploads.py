@@ -75,13 +75,14 @@ def begin(*, owner: Any, **described: Any) -> Run:
     return run
 
 
-def end(*, run: Run, who: str, why: str = "") -> None:
+def end(*, run: Run, who: str, why: str = "", stays_open: bool = False) -> None:
     """All tasks of a run have come that was begun without any. Said again it changes nothing.
 
     Args:
         run: which.
         who: says so.
         why: where not all have come, the reason to make do with those that have.
+        stays_open: it goes on taking tasks.
 
     Raises:
         StateConflict: the run was not begun so.
@@ -91,7 +92,7 @@ def end(*, run: Run, who: str, why: str = "") -> None:
     first = told.order_by("id").first()
     if first is None or not steering.is_of_upload(first):
         raise StateConflict("The run was not begun as one whose tasks are to come.")
-    _end(run, who, stays_open=False, why=why or ARRIVED)
+    _end(run, who, stays_open, why or ARRIVED)
 
 
 def _go_on(run: Run, texts: Iterator[str], who: str, stays_open: bool) -> None:

@@ -4,7 +4,12 @@ from typing import Any
 
 from rest_framework import serializers
 
-from runs.api.fields import StrictCharField, StrictIntegerField, StrictSerializer
+from runs.api.fields import (
+    StrictBooleanField,
+    StrictCharField,
+    StrictIntegerField,
+    StrictSerializer,
+)
 from runs.states import Outcome
 
 
@@ -13,6 +18,14 @@ class ReasonInput(StrictSerializer):
 
     reason = StrictCharField(
         required=False, allow_blank=True, max_length=1000, help_text="Why; kept with the event."
+    )
+
+
+class UploadedInput(ReasonInput):
+    """How an upload ends."""
+
+    open = StrictBooleanField(
+        required=False, help_text="The run goes on taking tasks; without: it takes no more."
     )
 
 

@@ -14,7 +14,14 @@ from runs.api import paging, policies
 from runs.api.base import FarmViewSet, body_lines, is_ndjson, no_content
 from runs.api.schema import EVENT, RUN, TASK
 from runs.api.serializers import Touched
-from runs.api.shapes import Appended, AppendInput, EventList, ExplanationOutput, ReasonInput
+from runs.api.shapes import (
+    Appended,
+    AppendInput,
+    EventList,
+    ExplanationOutput,
+    ReasonInput,
+    UploadedInput,
+)
 from runs.api.tasks import task_number
 from runs.models import Run
 
@@ -166,7 +173,7 @@ class SteeringViewSet(FarmViewSet):
 
     @extend_schema(
         tags=["steering"], operation_id="end_upload", summary="Say that all tasks have come",
-        parameters=[RUN], request=ReasonInput, responses={204: None},
+        parameters=[RUN], request=UploadedInput, responses={204: None},
         examples=[
             OpenApiExample(
                 "Not all of them", value={"reason": "the rest is of no use"}, request_only=True
@@ -174,12 +181,20 @@ class SteeringViewSet(FarmViewSet):
         ],
     )  # fmt: skip
     def uploaded(self, request: Request, uuid: str) -> HttpResponse:
-        """Close a run that was created as `uploading`, and hand out its tasks.
+        """Close a run that was created as `uploading`, unless it stays `open`; hand out its tasks.
 
         A `reason` tells that not all have come, and why those that have will do. Said again it
         changes nothing. Who has resumed or paused the run meanwhile has the last word on that.
         """
-        uploads.end(**order_of(request, uuid))
+        run = reports.find_run(request.user, uuid)
+        body = UploadedInput(data=request.data)
+        body.is_valid(raise_exception=True)
+        uploads.end(
+            run=run,
+            who=request.user.get_username(),
+            why=body.validated_data.get("reason", ""),
+            stays_open=body.validated_data.get("open", False),
+        )
         return no_content()
 
     @extend_schema(

@@ -14,6 +14,7 @@ from uuid import uuid4
 
 import pytest
 from taskfarm_worker import Farm, Run
+from taskfarm_worker._errors import told
 from taskfarm_worker.cli import _beginning, _working
 
 from tests import factories
@@ -255,3 +256,26 @@ def test_a_folder_tells_of_its_first_submission_that_was_killed(
     said = taskfarm("run", name, "--timeout", 0)
     assert said.code == 75
     assert f"Run {run.uuid} of the same name is not complete" in said.err
+    assert said.err.count("of the same name") == 1, "not of the run that was just made"
+
+
+def test_a_run_that_stays_open_is_open_from_its_first_moment(
+    taskfarm: Call, farm: Farm, name: str
+) -> None:
+    Path(name).write_text("true\n")
+    assert taskfarm("run", name, "--open", "--timeout", 0).code == 75
+    (run,) = farm.runs(name=name)
+    assert run.policy()["open"] is True
+    assert [event["what"] for event in run.events()] == ["uploaded", "append", "pause"]
+
+
+def test_ctrl_c_while_a_run_is_made_says_that_it_may_be_there(
+    farm: Farm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(call: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(farm._server, "call", interrupted)
+    with pytest.raises(KeyboardInterrupt) as caught:
+        farm.create_run(1)
+    assert "may have been created all the same" in told(caught.value)[0]

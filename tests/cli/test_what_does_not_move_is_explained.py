@@ -40,6 +40,12 @@ def test_an_open_run_says_what_its_workers_wait_for(taskfarm: Call, farm: Farm) 
     assert "open " not in taskfarm("status", run.uuid).out
 
 
+def test_a_cancelled_run_is_not_called_open(taskfarm: Call, farm: Farm) -> None:
+    run = farm.create_run(1, open=True)
+    run.cancel()
+    assert "open " not in taskfarm("status", run.uuid).out
+
+
 def test_who_closes_a_paused_run_is_told_that_it_stays_so(taskfarm: Call, farm: Farm) -> None:
     run = farm.create_run(1, open=True)
     run.pause()
@@ -50,7 +56,7 @@ def test_who_closes_a_paused_run_is_told_that_it_stays_so(taskfarm: Call, farm: 
 def test_a_cancelled_run_tells_who_and_why(taskfarm: Call, farm: Farm) -> None:
     run = farm.create_run(2)
     run.cancel("wrong list")
-    assert "cancelledby alice: wrong list" in taskfarm("status", run.uuid).out.replace(" by", "by")
+    assert "cancelled by alice: wrong list" in taskfarm("status", run.uuid).lines
     assert "; cancelled by alice: wrong list" in taskfarm("wait", run.uuid).out
     told = taskfarm("status", run.uuid, "--json").json
     assert (told["cancelled"]["why"], told["paused"]) == ("wrong list", None)

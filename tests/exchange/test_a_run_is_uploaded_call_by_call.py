@@ -85,6 +85,20 @@ def test_of_those_who_say_so_at_once_one_does_it(alice: User, api: APIClient) ->
     assert [what for what, _, _ in history(run)] == ["pause", "append", "uploaded"]
 
 
+@pytest.mark.parametrize("resumed", [False, True])
+def test_it_may_stay_open(alice: User, api: APIClient, resumed: bool) -> None:
+    run = begin(api)
+    append(api, run, "a")
+    if resumed:
+        steering.resume(run=run, who="alice")
+    answer = api.post(f"/api/runs/{run.uuid.hex}/uploaded", {"open": True}, format="json")
+    assert answer.status_code == 204
+    run.refresh_from_db()
+    assert (run.state, run.open, uploads.is_incomplete(run)) == ("active", True, False)
+    wrong = api.post(f"/api/runs/{run.uuid.hex}/uploaded", {"open": 2}, format="json")
+    assert wrong.status_code == 400
+
+
 def test_closing_it_by_its_policy_does_not_end_the_upload(alice: User, api: APIClient) -> None:
     run = begin(api)
     append(api, run, "a")

@@ -135,7 +135,11 @@ class Farm(Closing):
         given = {key: value for key, value in labels.items() if value is not None}
         body = {"numTasks": _whole(tasks or 0, "tasks"), **given, **_policy.fields(policy)}
         doubt = "The run may have been created all the same: look at the list of runs first."
-        answer = self._server.call(Call("POST", "run", body=body, slow=True, doubt=doubt))
+        try:
+            answer = self._server.call(Call("POST", "run", body=body, slow=True, doubt=doubt))
+        except KeyboardInterrupt as error:
+            tell(error, doubt)
+            raise
         return Run(self._server, str(member(answer, "uuid")))
 
     def run(self, uuid: object) -> Run:

@@ -419,18 +419,20 @@ class Run:
         """
         self._steer("resume", reason)
 
-    def uploaded(self, reason: str = "") -> None:
-        """Say that all inputs have come that a new run was waiting for; it takes no more then.
+    def uploaded(self, reason: str = "", *, stays_open: bool = False) -> None:
+        """Say that all inputs have come that a new run was waiting for.
 
         `Farm.create_run` says so itself. Said again, it changes nothing.
 
         Args:
             reason: of a run whose upload was cut short, why those that have come will do.
+            stays_open: whether it takes more tasks then.
 
         Raises:
             ConflictError: the run was not created to be uploaded.
         """
-        body = {"reason": reason} if reason else None
+        body: dict[str, Json] = {"reason": reason} if reason else {}
+        body |= {"open": True} if stays_open else {}
         path = f"runs/{self.uuid}/uploaded"
         self._server.call(Call("POST", path, body=body, slow=True, repeat=Repeat.FREELY))
 

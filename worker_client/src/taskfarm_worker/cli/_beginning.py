@@ -36,7 +36,8 @@ def begin(context: Context, folder: Workdir) -> Settings:
     args = context.args
     tasklist = "" if args.tasklist in ("-", None) else args.tasklist
     name = args.name if args.name is not None else name_of(tasklist or folder.path)
-    tasks = _first_read(context, folder, name)
+    cut_off = folder.logs.is_dir()
+    tasks = _first_read(context, folder, cut_off)
     folder.make()
     in_order = ordered(context, tasks)
     with unwinding():
@@ -61,13 +62,14 @@ def begin(context: Context, folder: Workdir) -> Settings:
             for one in told(late):
                 context.screen.note(one)
             return folder.read() or settings
+        if cut_off:
+            _tell_of_namesakes(context, name, made)
     return settings
 
 
-def _first_read(context: Context, folder: Workdir, name: str) -> list[Json]:
-    """Read the list for a folder that is without a run; tell of one that was cut off there."""
+def _first_read(context: Context, folder: Workdir, cut_off: bool) -> list[Json]:
+    """Read the list for a folder that is without a run."""
     args = context.args
-    cut_off = folder.logs.is_dir()
     if args.tasklist is None and not args.glob and not args.product:
         why = ", as its first submission was cut off" if cut_off else ""
         raise InvalidArgumentError(
@@ -76,16 +78,14 @@ def _first_read(context: Context, folder: Workdir, name: str) -> list[Json]:
         )
     tasks = read_tasks(context, folder.path)
     check_tasks(tasks, args.command, origin_of(args.tasklist))
-    if cut_off:
-        _tell_of_namesakes(context, name)
     return tasks
 
 
-def _tell_of_namesakes(context: Context, name: str) -> None:
-    """Tell of runs that a submission has left which was killed."""
+def _tell_of_namesakes(context: Context, name: str, made: Run) -> None:
+    """Tell of runs that a submission has left which was killed; not of the one just made."""
     for row in rows(context.farm, name=name, state="paused"):
         run = Run(context.farm._server, str(row["uuid"]))
-        if row["name"] == name and run.info().get("uploading"):
+        if row["name"] == name and run.uuid != made.uuid and run.info().get("uploading"):
             context.screen.note(
                 f"Run {run.uuid} of the same name is not complete: its upload was cut off, or "
                 f"still goes on. 'taskfarm delete {run.uuid}' removes it."
@@ -125,6 +125,4 @@ def set_going(run: Run, settings: Settings) -> None:
         settings: of its folder.
     """
     if settings.tasks and run.info().get("uploading"):
-        run.uploaded()
-        if settings.stays_open:
-            run.change(open=True)
+        run.uploaded(stays_open=settings.stays_open)

@@ -120,11 +120,11 @@ class Look:
             f"tasks    {self.counts() or 'none'}",
         ]
         if self.pause:
-            lines.append(f"{info['state']:9}{paused_in_words(self.pause)}")
+            lines.append(f"{info['state']:8} {paused_in_words(self.pause)}")
         if info.get("uploading"):
             lines.append(f"inputs   not complete: {UPLOADING}, {CUT_SHORT}")
             lines.append(f"         {way_on(info['uuid'][:12])}")
-        elif info.get("open"):
+        elif info.get("open") and info["state"] != "cancelled":
             lines.append("open     it takes more tasks, and its workers wait for them:")
             lines.append(f"         'taskfarm close {info['uuid'][:12]}' says that none will come.")
         if self.idle:
