@@ -185,7 +185,7 @@ class Memory:
         take, wait = Courier._take, Courier._wait_for_server
 
         def remember_answer(courier: Courier, batch: Any, answer: Any, size: int) -> None:
-            told = {"ended": batch.ended, "stale": answer["stale"], "tasks": answer["tasks"]}
+            told = {"ended": list(batch.ended), "stale": answer["stale"], "tasks": answer["tasks"]}
             self.write(told)
             take(courier, batch, answer, size)
 

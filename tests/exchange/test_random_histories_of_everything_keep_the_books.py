@@ -442,7 +442,7 @@ class WholeFarm(RuleBasedStateMachine):
     def cancel(self, which: int) -> None:
         run = self.runs[which]
         expected = run.count(W, C)
-        if run.state == "cancelled" and expected == 0:
+        if run.over_for_good and expected == 0:
             self.expect(StateConflict, run, steering.cancel, who="alice")
             return
         assert self.expect(None, run, steering.cancel, who="alice") == expected
