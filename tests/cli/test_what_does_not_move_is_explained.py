@@ -3,6 +3,7 @@
 import subprocess
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from taskfarm_worker import Farm
@@ -62,7 +63,7 @@ def test_a_cancelled_run_tells_who_and_why(taskfarm: Call, farm: Farm) -> None:
     assert (told["cancelled"]["why"], told["paused"]) == ("wrong list", None)
 
 
-def test_cancelled_tasks_are_no_success(taskfarm: Call, farm: Farm) -> None:
+def test_cancelled_tasks_are_no_success(taskfarm: Call, farm: Farm, here: Path) -> None:
     run = farm.create_run(2)
     run.cancel()
     run.restart(tasks="0")
@@ -70,6 +71,12 @@ def test_cancelled_tasks_are_no_success(taskfarm: Call, farm: Farm) -> None:
     assert run.info()["state"] == "finished"
     assert taskfarm("wait", run.uuid).code == 4
     assert taskfarm("status", run.uuid, "--watch").code == 4
+    Path("two").write_text("true\ntrue\n")
+    assert taskfarm("run", "two", "--timeout", 0).code == 75
+    (other,) = farm.runs(name="two")
+    other.cancel()
+    other.restart(tasks="0")
+    assert taskfarm("run", "two", "--timeout", "none").code == 4
 
 
 def test_who_waits_is_told_once_that_a_run_has_not_begun(taskfarm: Call, farm: Farm) -> None:

@@ -14,10 +14,10 @@ from .._answers import Json
 from .._errors import InvalidArgumentError, NotFoundError
 from .._run import Run
 from ..commands.workdir import Workdir
-from ._context import CANCELLED, DONE, TASKS_FAILED, TIMED_OUT, Context
+from ._context import DONE, TIMED_OUT, Context
 from ._names import Row, rows
 from ._screen import counted
-from ._state import Awaited, Look, failed_in_words, look, one_of, printable, watch
+from ._state import Awaited, failed_in_words, look, one_of, printable, watch
 
 COUNTED = 50
 """Runs of which `ls` also shows how far they are: a call each."""
@@ -53,7 +53,7 @@ def _run_row(row: Row) -> list[object]:
 def status(context: Context) -> int:
     """Show how far a run is; with --watch until it is over."""
     if context.args.watch:
-        return _code(watch(context.run, context.screen, context.args.interval))
+        return watch(context.run, context.screen, context.args.interval).code
     seen = look(context.run)
     if context.screen.json:
         context.screen.data(seen.data)
@@ -81,17 +81,8 @@ def wait(context: Context) -> int:
             context.screen.say(seen.short())
             for line in failed_in_words(seen):
                 context.screen.note(line)
-        worst = max(worst, _code(seen))
+        worst = max(worst, seen.code)
     return worst
-
-
-def _code(seen: Look) -> int:
-    """The exit code for a run that is over."""
-    if seen.info["state"] == "cancelled":
-        return CANCELLED
-    if seen.info.get("numFailed"):
-        return TASKS_FAILED
-    return CANCELLED if seen.info.get("numCancelled") else DONE
 
 
 def tasks(context: Context) -> int:

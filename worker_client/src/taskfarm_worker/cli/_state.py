@@ -16,6 +16,7 @@ from .. import _rows
 from .._answers import Json
 from .._errors import NotFoundError
 from .._run import Progress, Run
+from ._context import CANCELLED, DONE, TASKS_FAILED
 from ._screen import Screen, console, span
 
 LONGEST = 200
@@ -68,6 +69,15 @@ class Look:
     def over(self) -> bool:
         """Whether nothing more will happen by itself."""
         return self.info["state"] in ("finished", "cancelled")
+
+    @property
+    def code(self) -> int:
+        """The exit code for a run that is over."""
+        if self.info["state"] == "cancelled":
+            return CANCELLED
+        if self.info["numFailed"]:
+            return TASKS_FAILED
+        return CANCELLED if self.info["numCancelled"] else DONE
 
     @property
     def moving(self) -> bool:

@@ -24,7 +24,7 @@ from ..commands.named import runner_named
 from ..commands.templates import Template
 from ..commands.workdir import Settings, Workdir
 from ._beginning import begin, run_of, set_going
-from ._context import CANCELLED, DONE, STOPPED, TASKS_FAILED, Context
+from ._context import DONE, STOPPED, Context
 from ._make import POLICY, check_tasks, option_of, origin_of, policy, read_tasks
 from ._numbers import MOST_PROC
 from ._screen import span
@@ -452,9 +452,7 @@ def _tell_end(context: Context, run: Run, folder: Workdir) -> int:
         return STOPPED
     if not context.screen.json:
         _tell_people(context, seen, folder)
-    if seen.info["state"] == "cancelled":
-        return CANCELLED
-    return TASKS_FAILED if seen.info["numFailed"] else DONE
+    return seen.code
 
 
 def _tell_people(context: Context, seen: Look, folder: Workdir) -> None:
