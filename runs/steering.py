@@ -45,17 +45,26 @@ def pause(*, run: Run, who: str = events.POLICY, why: str = "") -> None:
     Raises:
         StateConflict: it is not active, or it is finished.
     """
-    if run.state == RunState.ACTIVE and who != events.POLICY and _is_finished(run):
-        raise StateConflict("The run is finished, so there is nothing to pause.")
+    if run.state == RunState.ACTIVE and who != events.POLICY:
+        _check_unfinished(run, "pause")
     start = {RunState.ACTIVE}
     if who != events.POLICY and waits_for_upload(run):
         start.add(RunState.PAUSED)
     _set_state(run, RunState.PAUSED, start, "pause", who, why)
 
 
-def _is_finished(run: Run) -> bool:
-    """Whether nothing waits or computes, and nothing will unless somebody restarts tasks."""
-    return not run.open and tallies.read(run.id).over
+def _check_unfinished(run: Run, what: str) -> None:
+    """See whether anything waits or computes, or may without a restart: else nobody steers it.
+
+    Raises:
+        StateConflict: nothing does.
+        RunNotFound: it has been deleted meanwhile.
+    """
+    if run.open or not tallies.read(run.id).over:
+        return
+    if not Run.objects.kept().filter(pk=run.pk).exists():
+        raise RunNotFound(run.uuid.hex)
+    raise StateConflict(f"The run is finished, so there is nothing to {what}.")
 
 
 def resume(*, run: Run, who: str, why: str = "") -> None:
@@ -137,8 +146,8 @@ def cancel(*, run: Run, who: str = events.POLICY, why: str = "", what: str = "ca
     Raises:
         StateConflict: the run is cancelled already, all of it, or it is finished, and not open.
     """
-    if run.state != RunState.CANCELLED and who != events.POLICY and _is_finished(run):
-        raise StateConflict("The run is finished, so there is nothing to cancel.")
+    if run.state != RunState.CANCELLED and who != events.POLICY:
+        _check_unfinished(run, "cancel")
     if run.state != RunState.CANCELLED or tallies.read(run.id).over:
         _call_off(run, what, who, why)
     return finish_cancelling(run)[0]

@@ -126,7 +126,7 @@ def test_a_sweep_does_not_let_go_of_a_run_that_was_cancelled_again_meanwhile(
     assert steering.cancelled_runs() == [run.id]
 
 
-@pytest.mark.parametrize("steer", [steering.resume, steering.cancel])
+@pytest.mark.parametrize("steer", [steering.pause, steering.resume, steering.cancel])
 def test_a_run_that_is_deleted_meanwhile_is_not_found(alice: User, steer: Any) -> None:
     run = factories.run(alice, 5)
     lifecycle.delete_run(run=run)
