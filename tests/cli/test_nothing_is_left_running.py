@@ -1,6 +1,7 @@
 """How commands are ended: by their timeout, by signals, the end of a farm, a cancelled run."""
 
 import contextlib
+import ctypes
 import json
 import os
 import re
@@ -320,6 +321,16 @@ def test_nobody_has_to_read_what_is_told(farm: Farm) -> None:
         assert done.returncode == 0, redirected
         assert counts(run) == {"done": 8}
         run.restart(everything=True)
+
+
+def test_a_process_that_was_a_farmer_adopts_nobody_afterwards(
+    taskfarm: Callable[..., Said], farm: Farm
+) -> None:
+    """It reaps no more: what it adopted would look alive for ever."""
+    assert taskfarm("work", farm.create_run(inputs=["true"]).uuid).code == 0
+    adopts = ctypes.c_int(7)
+    ctypes.CDLL(None).prctl(37, ctypes.byref(adopts), 0, 0, 0)
+    assert adopts.value == 0
 
 
 def test_an_error_that_nobody_can_be_told_keeps_its_exit_code(farm: Farm) -> None:

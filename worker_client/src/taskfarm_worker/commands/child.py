@@ -11,6 +11,7 @@ import resource
 import signal
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from .._answers import Json
@@ -28,8 +29,8 @@ SAID = 5
 SPOKEN = re.compile(rb"taskfarm: *(\d{1,3}(?:\.\d+)?) *%")
 NUMBER = re.compile(rb"(\d{1,3}(?:\.\d+)?) *%?\s*\n")
 
-SUBREAPER = 36
-"""PR_SET_CHILD_SUBREAPER."""
+SUBREAPER, IS_SUBREAPER = 36, 37
+"""PR_SET_CHILD_SUBREAPER and PR_GET_CHILD_SUBREAPER."""
 
 MEMORY_UNIT = 1 if sys.platform == "darwin" else 1024
 """Bytes in a unit of what the system tells of memory."""
@@ -190,14 +191,26 @@ def echoes(used: Usage) -> bool:
     return -used.code in STOPPING or used.code - 128 in STOPPING
 
 
-def adopt_orphans() -> None:
-    """Become the parent of what commands leave behind, on Linux, to be told when it has ended.
+@contextlib.contextmanager
+def adopting_orphans() -> Iterator[None]:
+    """Be the parent of what commands leave behind, on Linux, to be told when it has ended.
 
     Else it is init's to reap, which in a container may be late, or never there; what has ended and
-    is not reaped looks alive (prctl(2), PR_SET_CHILD_SUBREAPER).
+    is not reaped looks alive (prctl(2), PR_SET_CHILD_SUBREAPER). So it would here after the block,
+    when nobody reaps any more.
+
+    Yields:
+        for the block.
     """
+    before = ctypes.c_int(0)
     with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(IS_SUBREAPER, ctypes.byref(before), 0, 0, 0)
         ctypes.CDLL(None).prctl(SUBREAPER, 1, 0, 0, 0)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError, AttributeError):
+            ctypes.CDLL(None).prctl(SUBREAPER, before.value, 0, 0, 0)
 
 
 def alive(group: int) -> bool:

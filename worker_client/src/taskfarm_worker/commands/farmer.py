@@ -160,8 +160,7 @@ class Farmer:
             TaskFarmError: the server refused, or stayed away for longer than patience.
         """
         self.courier.free = self.job.proc
-        children.adopt_orphans()
-        with self._handling():
+        with children.adopting_orphans(), self._handling():
             try:
                 if self._register():
                     self.courier.start()
