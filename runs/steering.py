@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
-from django.db import transaction
+from django.db import InternalError, OperationalError, transaction
 from django.db.models import Case, F, When
 from django.db.models.functions import Now
 from django.utils import timezone
@@ -30,6 +30,9 @@ PIECES = 4
 
 UPLOADING = "its inputs are still being uploaded"
 """Why a new run is paused by its policy until all of it has come; see ``uploads.py``."""
+
+HELD = ("pause", events.POLICY, UPLOADING)
+"""The event of that: what, who, why."""
 
 UPLOADED = "uploaded"
 """The event of the end of an upload."""
@@ -87,7 +90,7 @@ def waits_for_upload(run: Run) -> bool:
 
 def is_of_upload(event: RunEvent) -> bool:
     """Whether the event tells that a run was paused until its upload is complete."""
-    return (event.what, event.who, event.why) == ("pause", events.POLICY, UPLOADING)
+    return (event.what, event.who, event.why) == HELD
 
 
 def set_going(*, run: Run, who: str, why: str, **fields: Any) -> None:
@@ -318,9 +321,11 @@ def expire_late(run: Run) -> None:
     """
     if run.state == RunState.CANCELLED or not run.expire_at or run.expire_at > timezone.now():
         return
-    if run.expire_at <= database_now() and not tallies.read(run.id).over:
-        expire(run.pk)
-        run.refresh_from_db(fields=["state"])
+    # Never in the way of who looks: it may be deleted meanwhile, and the database take no writes.
+    with suppress(Run.DoesNotExist, OperationalError, InternalError):
+        if run.expire_at <= database_now() and not tallies.read(run.id).over:
+            expire(run.pk)
+            run.refresh_from_db(fields=["state"])
 
 
 def expire(run_id: int) -> None:

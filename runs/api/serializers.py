@@ -56,7 +56,9 @@ class RunInput(PolicyInput):
             reason = "Must be 0 where the tasks are to come."
             raise serializers.ValidationError({"numTasks": [reason]})
         if attrs.get("uploading") and attrs.get("open"):
-            reason = "A run whose tasks are to come is closed when they have; open it then."
+            reason = (
+                "A run whose tasks are to come is closed when they have; `uploaded` may say `open`."
+            )
             raise serializers.ValidationError({"open": [reason]})
         return attrs
 

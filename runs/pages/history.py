@@ -18,7 +18,7 @@ from runs.pages.frame import framed
 from runs.pages.page import farm_page, number, page, run_of
 from runs.pages.run_policy import LABELS
 from runs.restarts import UNDO_FOR
-from runs.steering import UPLOADING
+from runs.steering import HELD
 from runs.wording import tasks
 
 PER_PAGE = 50
@@ -40,8 +40,6 @@ VERBS = {
     "uploaded": "ended the upload",
     "release": "released all tasks after the canaries",
 }
-HELD = ("pause", events.POLICY, UPLOADING)
-"""What tells that a new run is held; nobody's policy is what people would call the cause."""
 NOTHING_UNDONE = (
     "Nothing was undone: each of the restarted tasks has moved since, or was computing or waiting "
     "before."
@@ -83,7 +81,7 @@ def told(run: Run, *, before: int | None = None, limit: int) -> list[Told]:
 def tell(row: dict[str, Any]) -> Told:
     """One event in words."""
     verb = VERBS.get(row["what"], row["what"])
-    if (row["what"], row["who"], row["why"]) == HELD:
+    if (row["what"], row["who"], row["why"]) == HELD:  # no policy is what people would call that
         row, verb = {**row, "who": "The farm", "why": ""}, "holds the run until all inputs are here"
     until = row["at"] + UNDO_FOR
     open_still = row["what"] == "restart" and row["keeps"] and row["undone"] is None

@@ -250,7 +250,7 @@ def test_only_a_run_that_was_begun_so_can_be_ended_so(alice: User, api: APIClien
     ("wish", "field", "reason"),
     [
         ({"numTasks": 3}, "numTasks", "Must be 0 where the tasks are to come."),
-        ({"open": True}, "open", "is closed when they have; open it then."),
+        ({"open": True}, "open", "is closed when they have; `uploaded` may say `open`."),
     ],
 )
 def test_what_contradicts_that_tasks_are_to_come_is_refused(

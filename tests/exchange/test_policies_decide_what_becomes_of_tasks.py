@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
-from django.db import IntegrityError, connection
+from django.db import IntegrityError, OperationalError, connection
 from django.db.models import F
 from django.db.models.functions import Now
 from django.test import Client
@@ -168,6 +168,20 @@ def test_who_looks_at_a_run_whose_time_is_up_sees_it_cancelled(
         assert [event.what for event in run.events.all()] == events
         factories.check_books(run)
     assert tallies.read(late.id).cancelled == 4
+
+
+def test_who_looks_at_a_late_run_is_answered_whatever_becomes_of_it(
+    alice: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = factories.run(alice, 4, expire_at=timezone.now() - timedelta(hours=1))
+    for error in (OperationalError("the disk is full"), Run.DoesNotExist()):
+
+        def fail(run_id: int, error: Exception = error) -> None:
+            raise error
+
+        monkeypatch.setattr(steering, "expire", fail)
+        steering.expire_late(run)
+    assert run.state == "active"
 
 
 def test_a_run_that_is_over_cannot_be_cancelled_unless_it_is_open(alice: User) -> None:
